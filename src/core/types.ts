@@ -159,13 +159,19 @@ export type Inclusion = {
   readonly succeeded: boolean | null
 }
 
-/** What a row of `user_transactions` says of what happened; null fields where nothing happened to a user. */
-export type TransactionSummary = {
-  readonly transactionHash: Hash
-  readonly userId: string | null
+/** What happened to one user in a transaction: what a row of `user_transactions` says, if it is that user's. */
+export type UserSummary = {
+  readonly userId: string
   readonly eventType: string
   readonly amount: string | null
   readonly rawAmount: bigint | null
   readonly token: string | null
   readonly tokenAddress: Address | null
+}
+
+/** All that is known of a transaction in a block: the summaries begin with the user whose transaction it is. */
+export type TransactionFacts = {
+  readonly inclusion: Inclusion
+  /** Empty: no user takes part; only a row that the application inserted is brought up to date. */
+  readonly summaries: readonly UserSummary[]
 }

@@ -1,0 +1,32 @@
+/**
+ * ABI words, read straight from hex: the few that the token standards need, without decoding what concerns nobody.
+ */
+
+import type { Address, Hash, Hex } from '../types.ts'
+
+const CLEAN_ADDRESS_WORD = /^0{24}[0-9a-f]{40}$/
+
+/** Number of bytes of a hex string. */
+export function sizeOf(data: Hex): number {
+  return (data.length - 2) / 2
+}
+
+/** The address in a 32-byte topic, null if its upper 12 bytes are not zero. */
+export function addressOfTopic(topic: Hash | undefined): Address | null {
+  return topic !== undefined && CLEAN_ADDRESS_WORD.test(topic.slice(2)) ? `0x${topic.slice(26)}` : null
+}
+
+/** The address in the n-th word of data, null if there is none or its upper 12 bytes are not zero. */
+export function addressAt(data: Hex, word: number): Address | null {
+  const text = data.slice(2 + word * 64, 66 + word * 64)
+  return CLEAN_ADDRESS_WORD.test(text) ? `0x${text.slice(24)}` : null
+}
+
+/** The n-th word of data as an unsigned integer. The caller has checked that it is there. */
+export function uintAt(data: Hex, word: number): bigint {
+  return BigInt(`0x${data.slice(2 + word * 64, 66 + word * 64)}`)
+}
+
+export function uintOfTopic(topic: Hash): bigint {
+  return BigInt(topic)
+}
