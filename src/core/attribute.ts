@@ -6,14 +6,26 @@ import { exactAmount } from './amount.ts'
 import type { Chain } from './chain.ts'
 import { type OwnerOf, summarizeUsers } from './classify.ts'
 import { transactionOutcome } from './decode/outcome.ts'
-import type { Activity, ActivityRow, Address, Asset, Block, Hash, Inclusion, Transaction, TransactionFacts } from './types.ts'
+import type {
+  Activity,
+  ActivityRow,
+  Address,
+  Asset,
+  Block,
+  Hash,
+  Inclusion,
+  Transaction,
+  TransactionFacts,
+} from './types.ts'
 
 /** Decimals of an unlisted ERC-20 token; null where it does not say. */
 export type DecimalsOf = (token: Address) => number | null
 
 /** The ERC-20 tokens whose decimals must be asked for before rows can be made. */
 export function unlistedTokens(activities: readonly Activity[], chain: Chain): Address[] {
-  const tokens = activities.flatMap(({ asset }) => (asset?.kind === 'erc20' && !chain.tokens.has(asset.address) ? [asset.address] : []))
+  const tokens = activities.flatMap(({ asset }) =>
+    asset?.kind === 'erc20' && !chain.tokens.has(asset.address) ? [asset.address] : [],
+  )
   return [...new Set(tokens)]
 }
 
@@ -87,7 +99,8 @@ function inclusionOf(block: Block, transaction: Transaction, chainId: number): I
 
 function describeAsset(asset: Asset | null, chain: Chain, decimalsOf: DecimalsOf) {
   if (asset === null) return { symbol: null, address: null, decimals: null }
-  if (asset.kind === 'native') return { symbol: chain.nativeToken.symbol, address: null, decimals: chain.nativeToken.decimals }
+  if (asset.kind === 'native')
+    return { symbol: chain.nativeToken.symbol, address: null, decimals: chain.nativeToken.decimals }
   const { address } = asset
   const listed = chain.tokens.get(address)
   const decimals = asset.kind === 'pieces' ? 0 : listed === undefined ? decimalsOf(address) : listed.decimals

@@ -24,7 +24,11 @@ export type RuleToken =
   /** An address parameter of the event; the zero address means the native token. */
   | { readonly kind: 'parameter'; readonly name: string }
   /** An integer parameter (an enum of the contract) and the token that each of its values means. */
-  | { readonly kind: 'choice'; readonly parameter: string; readonly tokens: readonly Exclude<RuleToken, { kind: 'parameter' | 'choice' }>[] }
+  | {
+      readonly kind: 'choice'
+      readonly parameter: string
+      readonly tokens: readonly Exclude<RuleToken, { kind: 'parameter' | 'choice' }>[]
+    }
 
 /** One event of one contract, and the activities it means for the wallets in it. */
 export type EventRule = {
@@ -35,7 +39,11 @@ export type EventRule = {
   readonly startBlock: number
   readonly topic0: Hash
   readonly abi: AbiEvent
-  readonly activities: readonly { readonly wallet: 'tx.from' | { readonly parameter: string }; readonly type: string; readonly eventType: string }[]
+  readonly activities: readonly {
+    readonly wallet: 'tx.from' | { readonly parameter: string }
+    readonly type: string
+    readonly eventType: string
+  }[]
   /** Name of an integer parameter, or null. */
   readonly amount: string | null
   readonly token: RuleToken | null

@@ -37,7 +37,12 @@ export type ClassifiedRow = Pick<
 export type OwnerOf = (wallet: Address) => string | null
 
 /** One summary for each user who takes part in the transaction; the first is whose transaction it is. */
-export function summarizeUsers(rows: readonly ClassifiedRow[], sender: Address, chain: Chain, ownerOf: OwnerOf): UserSummary[] {
+export function summarizeUsers(
+  rows: readonly ClassifiedRow[],
+  sender: Address,
+  chain: Chain,
+  ownerOf: OwnerOf,
+): UserSummary[] {
   const byUser = new Map<string, ClassifiedRow[]>()
   for (const row of rows.toSorted(comparePositions)) {
     const user = ownerOf(row.walletAddress)

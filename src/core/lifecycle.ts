@@ -29,7 +29,11 @@ export function includedStatus(succeeded: boolean | null, settled: boolean): Tra
   return succeeded ? 'confirmed' : 'failed'
 }
 
-export type Transition = { readonly from: TransactionStatus | null; readonly to: TransactionStatus; readonly reason: TransitionReason }
+export type Transition = {
+  readonly from: TransactionStatus | null
+  readonly to: TransactionStatus
+  readonly reason: TransitionReason
+}
 
 /**
  * The transitions of a transaction that is seen in a block.
@@ -47,6 +51,11 @@ export function transitionsOfInclusion(
   const transitions: Transition[] = []
   if (before === null || !sameBlock) transitions.push({ from: before, to: 'pending', reason: 'included' })
   const from = transitions.length > 0 ? 'pending' : before
-  if (after !== from) transitions.push({ from, to: after, reason: after === 'failed' ? 'reverted' : after === 'confirmed' ? 'confirmed' : 'included' })
+  if (after !== from)
+    transitions.push({
+      from,
+      to: after,
+      reason: after === 'failed' ? 'reverted' : after === 'confirmed' ? 'confirmed' : 'included',
+    })
   return transitions
 }

@@ -5,10 +5,14 @@
 import type { Hash, Header } from './types.ts'
 
 /** The first place where `headers`, lowest first, do not follow each other or `parent`; null if all do. */
-export function findBreak(parent: { readonly number: number; readonly hash: Hash } | null, headers: readonly Header[]): Header | null {
+export function findBreak(
+  parent: { readonly number: number; readonly hash: Hash } | null,
+  headers: readonly Header[],
+): Header | null {
   let previous = parent
   for (const header of headers) {
-    if (previous !== null && (header.number !== previous.number + 1 || header.parentHash !== previous.hash)) return header
+    if (previous !== null && (header.number !== previous.number + 1 || header.parentHash !== previous.hash))
+      return header
     previous = header
   }
   return null

@@ -9,7 +9,10 @@ import type { Block, Hash, Header, Receipt, Transaction } from './types.ts'
 
 const EMPTY_BLOOM = /^0x0*$/
 
-export type RawBlock = Header & { readonly logsBloom: `0x${string}`; readonly transactions: readonly (Transaction & { readonly blockHash: Hash | null })[] }
+export type RawBlock = Header & {
+  readonly logsBloom: `0x${string}`
+  readonly transactions: readonly (Transaction & { readonly blockHash: Hash | null })[]
+}
 export type RawReceipt = Receipt & { readonly blockHash: Hash; readonly logBlockHashes: readonly Hash[] }
 
 export type Validated = { readonly ok: true; readonly block: Block } | { readonly ok: false; readonly problem: string }
@@ -35,14 +38,17 @@ function findProblem(number: number, block: RawBlock, receipts: readonly RawRece
     if (transaction.blockHash !== block.hash) return `transaction ${index} belongs to another block`
     if (receipt.blockHash !== block.hash) return `receipt ${index} belongs to another block`
     if (receipt.transactionHash !== transaction.hash) return `receipt ${index} belongs to another transaction`
-    if (receipt.logBlockHashes.some(hash => hash !== block.hash)) return `a log of receipt ${index} belongs to another block`
+    if (receipt.logBlockHashes.some(hash => hash !== block.hash))
+      return `a log of receipt ${index} belongs to another block`
     for (const log of receipt.logs) {
       if (log.logIndex !== nextLogIndex) return `log ${nextLogIndex} is missing or out of order`
       nextLogIndex += 1
     }
   }
   // Only an unfiltered question proves a lie by the bloom (EIP-234 says nothing of it; the Yellow Paper defines it as the union).
-  if (nextLogIndex === 0 && !EMPTY_BLOOM.test(block.logsBloom)) return 'the header promises logs and the receipts have none'
-  if (nextLogIndex > 0 && EMPTY_BLOOM.test(block.logsBloom)) return 'the receipts have logs and the header promises none'
+  if (nextLogIndex === 0 && !EMPTY_BLOOM.test(block.logsBloom))
+    return 'the header promises logs and the receipts have none'
+  if (nextLogIndex > 0 && EMPTY_BLOOM.test(block.logsBloom))
+    return 'the receipts have logs and the header promises none'
   return null
 }

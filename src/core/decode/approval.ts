@@ -17,13 +17,19 @@ export const APPROVAL_FOR_ALL: Hash = '0x17307eab39ab6107e8899845ad3d59bd9653f20
 const UNLIMITED_FROM = 2n ** 96n - 1n
 
 /** The activity of the owner, if tracked; null if the log's shape is none that is known. */
-export function decodeApproval(log: Log, transactionHash: Hash, isTracked: (address: Address) => boolean): Activity[] | null {
+export function decodeApproval(
+  log: Log,
+  transactionHash: Hash,
+  isTracked: (address: Address) => boolean,
+): Activity[] | null {
   const owner = addressOfTopic(log.topics[1])
   const spender = addressOfTopic(log.topics[2])
   if (owner === null || spender === null) return null
   const approval = approvalOf(log, spender)
   if (approval === null) return null
-  return isTracked(owner) ? [{ wallet: owner, type: 'APPROVAL', transactionHash, logIndex: log.logIndex, item: 0, rule: null, ...approval }] : []
+  return isTracked(owner)
+    ? [{ wallet: owner, type: 'APPROVAL', transactionHash, logIndex: log.logIndex, item: 0, rule: null, ...approval }]
+    : []
 }
 
 type Approval = { readonly asset: Asset; readonly rawAmount: bigint | null; readonly metadata: Metadata }
@@ -33,12 +39,20 @@ function approvalOf(log: Log, spender: Address): Approval | null {
   const tokenId = log.topics[3]
   if (log.topics[0] === APPROVAL && tokenId !== undefined) {
     const revoked = spender === ZERO_ADDRESS ? { revoked: true } : {}
-    return { asset: pieces, rawAmount: null, metadata: { spender, token_id: uintOfTopic(tokenId).toString(), ...revoked } }
+    return {
+      asset: pieces,
+      rawAmount: null,
+      metadata: { spender, token_id: uintOfTopic(tokenId).toString(), ...revoked },
+    }
   }
   if (log.topics.length !== 3 || sizeOf(log.data) !== 32) return null
   const value = uintAt(log.data, 0)
   if (log.topics[0] === APPROVAL_FOR_ALL) {
-    return { asset: pieces, rawAmount: null, metadata: { operator: spender, all: true, ...(value === 0n ? { revoked: true } : {}) } }
+    return {
+      asset: pieces,
+      rawAmount: null,
+      metadata: { operator: spender, all: true, ...(value === 0n ? { revoked: true } : {}) },
+    }
   }
   const marks = value === 0n ? { revoked: true } : value >= UNLIMITED_FROM ? { unlimited: true } : {}
   return { asset: { kind: 'erc20', address: log.address }, rawAmount: value, metadata: { spender, ...marks } }

@@ -35,7 +35,8 @@ export function decodeBlock(
     if (receipt === undefined) continue
     const succeeded = transactionOutcome(transaction, receipt)
     if (succeeded !== null) activities.push(...decodeTransaction(transaction, receipt, succeeded, isTracked))
-    else if (isTracked(transaction.from)) oddities.push({ kind: 'unknown-outcome', transactionHash: transaction.hash, logIndex: null })
+    else if (isTracked(transaction.from))
+      oddities.push({ kind: 'unknown-outcome', transactionHash: transaction.hash, logIndex: null })
     decodeLogs(block.number, transaction, receipt, chain, isTracked, activities, oddities)
   }
   return { activities, oddities }
@@ -50,7 +51,8 @@ function decodeLogs(
   activities: Activity[],
   oddities: Oddity[],
 ): void {
-  const count = (kind: string, log: Log) => oddities.push({ kind, transactionHash: transaction.hash, logIndex: log.logIndex })
+  const count = (kind: string, log: Log) =>
+    oddities.push({ kind, transactionHash: transaction.hash, logIndex: log.logIndex })
   for (const log of receipt.logs) {
     if (log.address === NATIVE_TRANSFER_LOGGER) continue
     const standard = decodeStandard(log, transaction, chain, isTracked)
@@ -64,7 +66,12 @@ function decodeLogs(
   }
 }
 
-function decodeStandard(log: Log, transaction: Transaction, chain: Chain, isTracked: (address: Address) => boolean): Activity[] | null {
+function decodeStandard(
+  log: Log,
+  transaction: Transaction,
+  chain: Chain,
+  isTracked: (address: Address) => boolean,
+): Activity[] | null {
   switch (log.topics[0]) {
     case TRANSFER:
     case TRANSFER_SINGLE:

@@ -23,8 +23,14 @@ export function authoritiesOf(block: Block, chainId: number, isTracked: (address
  * @param nonces each authority's nonce at the end of the parent block; null where no node has that state any more. Then an
  *   authorization that nothing in the block contradicts is kept and marked `unproven`.
  */
-export function decodeDelegations(block: Block, chainId: number, nonces: ReadonlyMap<Address, number | null>): Activity[] {
-  const current = new Map<Address, bigint | null>([...nonces].map(([address, nonce]) => [address, nonce === null ? null : BigInt(nonce)]))
+export function decodeDelegations(
+  block: Block,
+  chainId: number,
+  nonces: ReadonlyMap<Address, number | null>,
+): Activity[] {
+  const current = new Map<Address, bigint | null>(
+    [...nonces].map(([address, nonce]) => [address, nonce === null ? null : BigInt(nonce)]),
+  )
   const activities: Activity[] = []
   for (const transaction of block.transactions) {
     if (current.has(transaction.from)) current.set(transaction.from, BigInt(transaction.nonce) + 1n)

@@ -5,7 +5,16 @@
 import { decodeEventLog } from 'viem/utils'
 import type { Chain, EventRule, RuleToken } from '../chain.ts'
 import { cleanText } from '../text.ts'
-import { type Activity, type Address, type Asset, type Hash, type Hex, type Json, type Log, type Metadata, ZERO_ADDRESS } from '../types.ts'
+import {
+  type Activity,
+  type Address,
+  type Asset,
+  type Hash,
+  type Json,
+  type Log,
+  type Metadata,
+  ZERO_ADDRESS,
+} from '../types.ts'
 
 const MAX_TEXT_LENGTH = 256
 const NATIVE: Asset = { kind: 'native' }
@@ -54,7 +63,7 @@ function decodeArguments(rule: EventRule, log: Log): Arguments | null {
   if (signature === undefined) return null
   try {
     const { args } = decodeEventLog({ abi: [rule.abi], data: log.data, topics: [signature, ...indexed], strict: true })
-    return args as unknown as Arguments
+    return args
   } catch {
     return null // Not what the signature says (other indexing, short data): the caller counts it.
   }
@@ -77,7 +86,7 @@ function assetOf(token: RuleToken, args: Arguments, chain: Chain): Asset | null 
       return address === ZERO_ADDRESS ? NATIVE : assetAt(address, chain)
     }
     case 'choice': {
-      const chosen = token.tokens[Number(args[token.parameter] as bigint | number)]
+      const chosen = token.tokens[Number(args[token.parameter])]
       return chosen === undefined ? null : assetOf(chosen, args, chain)
     }
   }
@@ -96,5 +105,5 @@ function toJson(value: unknown): Json {
   if (typeof value === 'bigint' || typeof value === 'number') return value.toString()
   if (typeof value === 'boolean') return value
   if (typeof value !== 'string') return null
-  return /^0x[0-9a-fA-F]*$/.test(value) ? (value.toLowerCase() as Hex) : cleanText(value, MAX_TEXT_LENGTH)
+  return /^0x[0-9a-fA-F]*$/.test(value) ? value.toLowerCase() : cleanText(value, MAX_TEXT_LENGTH)
 }

@@ -9,7 +9,12 @@ const SELECTOR_LENGTH = '0x'.length + 8
 type Tracked = (address: Address) => boolean
 
 /** The activities of one transaction for its tracked parties, its logs aside. `succeeded` must be known. */
-export function decodeTransaction(transaction: Transaction, receipt: Receipt, succeeded: boolean, isTracked: Tracked): Activity[] {
+export function decodeTransaction(
+  transaction: Transaction,
+  receipt: Receipt,
+  succeeded: boolean,
+  isTracked: Tracked,
+): Activity[] {
   const { from, value } = transaction
   const activity = (wallet: Address, type: string, metadata: Metadata, rawAmount: bigint | null = null): Activity => ({
     wallet,
@@ -27,9 +32,12 @@ export function decodeTransaction(transaction: Transaction, receipt: Receipt, su
   const recipient = transaction.to ?? receipt.contractAddress
   const activities: Activity[] = []
   if (isTracked(from)) {
-    if (transaction.to === null) activities.push(activity(from, 'CONTRACT_DEPLOYMENT', { contract: receipt.contractAddress }))
+    if (transaction.to === null)
+      activities.push(activity(from, 'CONTRACT_DEPLOYMENT', { contract: receipt.contractAddress }))
     else if (value === 0n || transaction.input !== '0x') {
-      activities.push(activity(from, 'CONTRACT_INTERACTION', { to: transaction.to, selector: selectorOf(transaction.input) }))
+      activities.push(
+        activity(from, 'CONTRACT_INTERACTION', { to: transaction.to, selector: selectorOf(transaction.input) }),
+      )
     }
     if (value > 0n) activities.push(activity(from, 'TRANSFER_OUT', { counterparty: recipient }, value))
   }

@@ -76,7 +76,14 @@ function transferMove(log: Log, chain: Chain): Move | null {
   const value = idTopic === undefined ? uintAt(data, 2 - indexed) : uintOfTopic(idTopic)
   const isPiece = idTopic !== undefined || (indexed < 2 && chain.tokens.get(log.address)?.kind === 'erc721')
   return isPiece
-    ? { from, to, asset: { kind: 'pieces', address: log.address }, rawAmount: 1n, item: 0, metadata: { token_id: value.toString() } }
+    ? {
+        from,
+        to,
+        asset: { kind: 'pieces', address: log.address },
+        rawAmount: 1n,
+        item: 0,
+        metadata: { token_id: value.toString() },
+      }
     : { from, to, asset: { kind: 'erc20', address: log.address }, rawAmount: value, item: 0, metadata: {} }
 }
 
@@ -90,7 +97,12 @@ function decodeBatch(log: Log): [bigint, bigint][] | null {
   }
 }
 
-function activitiesOf(move: Move, log: Log, transactionHash: Hash, isTracked: (address: Address) => boolean): Activity[] {
+function activitiesOf(
+  move: Move,
+  log: Log,
+  transactionHash: Hash,
+  isTracked: (address: Address) => boolean,
+): Activity[] {
   const minted = move.from === ZERO_ADDRESS
   const burned = move.to === ZERO_ADDRESS
   const activity = (wallet: Address, type: string, counterparty: Address): Activity => ({

@@ -1,0 +1,93 @@
+/**
+ * One JSON-RPC endpoint: a viem transport, its health, and what it can do.
+ *
+ * Retries are not made here: an endpoint answers once or fails with a kind, and the pool decides where to ask next.
+ */
+
+import { http, webSocket } from 'viem'
+import type { Clock } from '../runtime/clock.ts'
+import { describeFailure, EndpointFailure } from './failure.ts'
+import type { EndpointHealth } from './source.ts'
+
+const REQUEST_TIMEOUT_MS = 20_000
+const CONSECUTIVE_FAILURES_OF_UNHEALTHY = 3
+
+type Request = (args: { method: string; params: readonly unknown[] }) => Promise<unknown>
+
+export type Endpoint = {
+  /** Scheme, host and port; never the path, which may be a key. */
+  readonly name: string
+  /** Asks once. Throws EndpointFailure. */
+  request(method: string, params: readonly unknown[]): Promise<unknown>
+  /** Known only after the first try. */
+  capabilities: { blockReceipts: boolean }
+  /** Whether `eth_chainId` was right since the endpoint last failed. */
+  chainVerified: boolean
+  consecutiveFailures: number
+  /** Monotonic milliseconds until which it is left alone. */
+  restsUntil: number
+  noteFailure(message: string, restMs: number): void
+  noteSuccess(): void
+  health(): EndpointHealth
+  close(): Promise<void>
+}
+
+/** @param name what may be shown of the URL */
+export function createEndpoint(url: string, name: string, clock: Clock): Endpoint {
+  const isSocket = /^wss?:/i.test(url)
+  const options = { retryCount: 0, timeout: REQUEST_TIMEOUT_MS }
+  const transport = isSocket ? webSocket(url, { ...options, reconnect: { attempts: 1 } })({}) : http(url, options)({})
+  const send = transport.request as unknown as Request
+  let requests = 0
+  let errors = 0
+  let lastError: string | null = null
+  let latencyMs: number | null = null
+
+  const endpoint: Endpoint = {
+    name,
+    capabilities: { blockReceipts: true },
+    chainVerified: false,
+    consecutiveFailures: 0,
+    restsUntil: 0,
+    async request(method, params) {
+      const started = clock.monotonic()
+      requests += 1
+      try {
+        const answer = await send({ method, params })
+        const took = clock.monotonic() - started
+        latencyMs = latencyMs === null ? took : latencyMs * 0.9 + took * 0.1
+        return answer
+      } catch (error) {
+        errors += 1
+        throw new EndpointFailure(name, method, describeFailure(error, url), error)
+      }
+    },
+    noteFailure(message, restMs) {
+      endpoint.consecutiveFailures += 1
+      endpoint.restsUntil = clock.monotonic() + restMs
+      lastError = message
+    },
+    noteSuccess() {
+      endpoint.consecutiveFailures = 0
+    },
+    health: () => ({
+      name,
+      requests,
+      errors,
+      lastError,
+      healthy: endpoint.consecutiveFailures < CONSECUTIVE_FAILURES_OF_UNHEALTHY,
+      latencyMs: latencyMs === null ? null : Math.round(latencyMs),
+    }),
+    async close() {
+      if (!isSocket) return
+      // A socket that was never opened has nothing to close; one that can't be is dropped with the process.
+      const { getRpcClient } = transport.value as { getRpcClient?: () => Promise<{ close(): void }> }
+      if (requests > 0)
+        await getRpcClient?.().then(
+          client => client.close(),
+          () => undefined,
+        )
+    },
+  }
+  return endpoint
+}

@@ -1,0 +1,168 @@
+/**
+ * The source on JSON-RPC nodes: each question, how its answer is checked, and what is asked instead where a method is missing.
+ */
+
+import pMap from 'p-map'
+import { numberToHex } from 'viem/utils'
+import type { Hash } from '../core/types.ts'
+import { joinBlock, type RawReceipt } from '../core/validate.ts'
+import { AppError } from '../errors.ts'
+import { type Clock, systemClock } from '../runtime/clock.ts'
+import { createEndpoint, type Endpoint } from './endpoint.ts'
+import { EndpointFailure } from './failure.ts'
+import {
+  parseBlock,
+  parseBytes,
+  parseHeader,
+  parseLocation,
+  parseQuantity,
+  parseReceipt,
+  parseReceipts,
+} from './parse.ts'
+import { createPool } from './pool.ts'
+import type { Source } from './source.ts'
+
+/** Receipts asked one by one, where a node can't give them by block. */
+const RECEIPTS_AT_ONCE = 8
+
+export type SourceOptions = {
+  readonly chainId: number
+  readonly urls: readonly string[]
+  /** What may be shown of a URL. */
+  readonly displayUrl: (url: string) => string
+  readonly clock?: Clock
+}
+
+/** @throws nothing: endpoints are first asked when the first question comes. */
+export function createJsonRpcSource({ chainId, urls, displayUrl, clock = systemClock }: SourceOptions): Source {
+  const endpoints = urls.map(url => createEndpoint(url, displayUrl(url), clock))
+  const pool = createPool(chainId, endpoints, clock)
+
+  return {
+    chainId,
+    head: signal =>
+      pool.attempt(
+        async endpoint => parseHeader(await endpoint.request('eth_getBlockByNumber', ['latest', false])),
+        signal,
+      ),
+    header: (number, signal) =>
+      pool.attempt(async endpoint => {
+        const answer = await endpoint.request('eth_getBlockByNumber', [numberToHex(number), false])
+        if (answer === null) return null
+        const header = parseHeader(answer)
+        if (header.number !== number)
+          throw inconsistent(endpoint, `block ${number} was asked for and block ${header.number} was returned`)
+        return header
+      }, signal),
+    tag: (tag, signal) => pool.attempt(endpoint => askTag(endpoint, tag), signal),
+    block: (number, signal) => pool.attempt(endpoint => askBlock(endpoint, number), signal),
+    locate: (hash, signal) =>
+      pool.attempt(async endpoint => {
+        const answer = await endpoint.request('eth_getTransactionByHash', [hash])
+        return answer === null ? null : parseLocation(answer, hash)
+      }, signal),
+    nonceAt: (address, blockNumber, signal) =>
+      pool.attempt(async endpoint => {
+        const answer = await orNull(
+          endpoint.request('eth_getTransactionCount', [address, numberToHex(blockNumber)]),
+          'state-gone',
+        )
+        return answer === null ? null : Number(parseQuantity(answer, 'nonce'))
+      }, signal),
+    call: (to, data, blockNumber, signal) =>
+      pool.attempt(async endpoint => {
+        const ask = (block: string) => endpoint.request('eth_call', [{ to, data }, block])
+        try {
+          return parseBytes(await ask(numberToHex(blockNumber)), 'eth_call result')
+        } catch (error) {
+          if (isFailure(error, 'reverted')) return null
+          if (!isFailure(error, 'state-gone')) throw error
+        }
+        const answer = await orNull(ask('latest'), 'reverted')
+        return answer === null ? null : parseBytes(answer, 'eth_call result')
+      }, signal),
+    health: () => endpoints.map(endpoint => endpoint.health()),
+    async close() {
+      await Promise.all(endpoints.map(endpoint => endpoint.close()))
+    },
+  }
+}
+
+/** Nodes that don't know the tag refuse it in many words, and some answer null before the first finalized block. */
+async function askTag(endpoint: Endpoint, tag: string) {
+  try {
+    const answer = await endpoint.request('eth_getBlockByNumber', [tag, false])
+    return answer === null ? null : parseHeader(answer)
+  } catch (error) {
+    if (error instanceof EndpointFailure && error.kind !== 'throttled' && error.facts['kind'] !== 'unreachable')
+      return null
+    throw error
+  }
+}
+
+async function askBlock(endpoint: Endpoint, number: number) {
+  const [block, receipts] = await Promise.all([
+    endpoint.request('eth_getBlockByNumber', [numberToHex(number), true]).then(async answer => {
+      if (answer === null) throw inconsistent(endpoint, `block ${number} is not there yet`)
+      return parseBlock(answer)
+    }),
+    askReceiptsOfBlock(endpoint, number),
+  ])
+  const joined = joinBlock(
+    number,
+    block,
+    receipts ??
+      (await askReceiptsOneByOne(
+        endpoint,
+        block.transactions.map(({ hash }) => hash),
+      )),
+  )
+  if (!joined.ok) throw inconsistent(endpoint, joined.problem, number)
+  return joined.block
+}
+
+/** null where the endpoint has no such method. */
+async function askReceiptsOfBlock(endpoint: Endpoint, number: number): Promise<RawReceipt[] | null> {
+  if (!endpoint.capabilities.blockReceipts) return null
+  try {
+    const answer = await endpoint.request('eth_getBlockReceipts', [numberToHex(number)])
+    if (answer === null) throw inconsistent(endpoint, `the receipts of block ${number} are not there yet`)
+    return parseReceipts(answer)
+  } catch (error) {
+    if (!isFailure(error, 'unsupported')) throw error
+    endpoint.capabilities.blockReceipts = false
+    return null
+  }
+}
+
+async function askReceiptsOneByOne(endpoint: Endpoint, hashes: readonly Hash[]): Promise<RawReceipt[]> {
+  return pMap(
+    hashes,
+    async hash => {
+      const answer = await endpoint.request('eth_getTransactionReceipt', [hash])
+      if (answer === null) throw inconsistent(endpoint, `the receipt of ${hash} is not there yet`)
+      return parseReceipt(answer)
+    },
+    { concurrency: RECEIPTS_AT_ONCE },
+  )
+}
+
+function inconsistent(endpoint: Endpoint, problem: string, block?: number): AppError {
+  return new AppError('RPC_INCONSISTENT', `${endpoint.name}: ${problem}.`, {
+    facts: { endpoint: endpoint.name, block },
+    hint: 'It is asked again, and others too; an endpoint that stays so lags behind or is broken.',
+  })
+}
+
+function isFailure(error: unknown, kind: EndpointFailure['kind']): error is EndpointFailure {
+  return error instanceof EndpointFailure && error.kind === kind
+}
+
+async function orNull(answer: Promise<unknown>, kind: EndpointFailure['kind']): Promise<unknown> {
+  try {
+    return await answer
+  } catch (error) {
+    if (isFailure(error, kind)) return null
+    throw error
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * JSON-RPC answers → the shapes of `core/types.ts`.
+ *
+ * Everything that comes from a node passes here and nothing is believed: a field that is missing, of another type, or larger than
+ * it may be makes the whole answer bad (`RPC_BAD_RESPONSE`), naming the method and the field. Hex is brought to lower case once,
+ * here. Shapes are those of the Ethereum execution API specification.
+ */
+
+import type { Address, Hash, Header, Hex, Log } from '../core/types.ts'
+import type { RawBlock, RawReceipt } from '../core/validate.ts'
+import { AppError } from '../errors.ts'
+import { type RawAuthorization, recoverAuthority } from './authorization.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+
+const HASH = /^0x[0-9a-f]{64}$/
+const ADDRESS = /^0x[0-9a-f]{40}$/
+const QUANTITY = /^0x[0-9a-f]{1,64}$/
+const BYTES = /^0x(?:[0-9a-f]{2})*$/
+
+/** A block header; of an answer with or without transactions. */
+export function parseHeader(answer: unknown): Header {
+  const block = fieldsOf(answer, 'block')
+  return {
+    number: integer(block, 'number'),
+    hash: hash(block, 'hash'),
+    parentHash: hash(block, 'parentHash'),
+    timestamp: integer(block, 'timestamp'),
+  }
+}
+
+/** `eth_getBlockByNumber(n, true)`. */
+export async function parseBlock(answer: unknown): Promise<RawBlock> {
+  const block = fieldsOf(answer, 'block')
+  const transactions = await Promise.all(list(block, 'transactions').map(transaction => parseTransaction(transaction)))
+  return { ...parseHeader(answer), logsBloom: bytes(block, 'logsBloom'), transactions }
+}
+
+async function parseTransaction(answer: unknown): Promise<RawBlock['transactions'][number]> {
+  const transaction = fieldsOf(answer, 'transaction')
+  const authorizations = transaction['authorizationList']
+  return {
+    hash: hash(transaction, 'hash'),
+    blockHash: transaction['blockHash'] === null ? null : hash(transaction, 'blockHash'),
+    index: integer(transaction, 'transactionIndex'),
+    from: address(transaction, 'from'),
+    to: optionalAddress(transaction, 'to'),
+    value: quantity(transaction, 'value'),
+    input: bytes(transaction, 'input'),
+    nonce: integer(transaction, 'nonce'),
+    gas: quantity(transaction, 'gas'),
+    authorizations: Array.isArray(authorizations)
+      ? await Promise.all(authorizations.map(entry => recoverAuthority(parseAuthorization(entry))))
+      : [],
+  }
+}
+
+function parseAuthorization(answer: unknown): RawAuthorization {
+  const entry = fieldsOf(answer, 'authorization')
+  return {
+    chainId: quantity(entry, 'chainId'),
+    delegate: address(entry, 'address'),
+    nonce: quantity(entry, 'nonce'),
+    // Some nodes write only the older name.
+    yParity: quantity(entry, entry['yParity'] === undefined ? 'v' : 'yParity'),
+    r: quantity(entry, 'r'),
+    s: quantity(entry, 's'),
+  }
+}
+
+/** `eth_getBlockReceipts(n)`, or the receipts of its transactions one by one. */
+export function parseReceipts(answer: unknown): RawReceipt[] {
+  if (!Array.isArray(answer)) throw bad('receipts', 'a list', answer)
+  return answer.map(entry => parseReceipt(entry))
+}
+
+export function parseReceipt(answer: unknown): RawReceipt {
+  const receipt = fieldsOf(answer, 'receipt')
+  const logs = list(receipt, 'logs').map(entry => fieldsOf(entry, 'log'))
+  return {
+    transactionHash: hash(receipt, 'transactionHash'),
+    transactionIndex: integer(receipt, 'transactionIndex'),
+    blockHash: hash(receipt, 'blockHash'),
+    succeeded:
+      receipt['status'] === undefined || receipt['status'] === null ? null : quantity(receipt, 'status') === 1n,
+    gasUsed: quantity(receipt, 'gasUsed'),
+    contractAddress: optionalAddress(receipt, 'contractAddress'),
+    logs: logs.map(parseLog),
+    logBlockHashes: logs.map(log => hash(log, 'blockHash')),
+  }
+}
+
+function parseLog(log: Fields): Log {
+  const topics = list(log, 'topics')
+  if (topics.length > 4) throw bad('log.topics', 'at most 4 topics', topics)
+  return {
+    address: address(log, 'address'),
+    topics: topics.map(topic => checked(topic, 'log.topics', HASH, '32 bytes of hex')),
+    data: bytes(log, 'data'),
+    logIndex: integer(log, 'logIndex'),
+  }
+}
+
+/** `eth_getTransactionByHash`: where it was mined; both null while it is pending. */
+export function parseLocation(answer: unknown, asked: Hash): { blockNumber: number; blockHash: Hash } | 'pending' {
+  const transaction = fieldsOf(answer, 'transaction')
+  if (hash(transaction, 'hash') !== asked)
+    throw bad('transaction.hash', `the transaction ${asked}`, transaction['hash'])
+  const { blockHash } = transaction
+  if (blockHash === null || blockHash === undefined) return 'pending'
+  return { blockNumber: integer(transaction, 'blockNumber'), blockHash: hash(transaction, 'blockHash') }
+}
+
+export function parseQuantity(answer: unknown, name: string): bigint {
+  return BigInt(checked(answer, name, QUANTITY, 'a hex quantity'))
+}
+
+export function parseBytes(answer: unknown, name: string): Hex {
+  return checked(answer, name, BYTES, 'hex bytes')
+}
+
+// ── Fields ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function fieldsOf(answer: unknown, name: string): Fields {
+  if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) throw bad(name, 'an object', answer)
+  return answer as Fields
+}
+
+function list(fields: Fields, name: string): readonly unknown[] {
+  const value = fields[name]
+  if (!Array.isArray(value)) throw bad(name, 'a list', value)
+  return value
+}
+
+function checked(value: unknown, name: string, pattern: RegExp, expected: string): Hex {
+  if (typeof value !== 'string') throw bad(name, expected, value)
+  // Answers are nearly always lower case already; the pattern is tried first because making a copy costs more.
+  if (pattern.test(value)) return value as Hex
+  const lower = value.toLowerCase()
+  if (pattern.test(lower)) return lower as Hex
+  throw bad(name, expected, value)
+}
+
+function hash(fields: Fields, name: string): Hash {
+  return checked(fields[name], name, HASH, '32 bytes of hex')
+}
+
+function address(fields: Fields, name: string): Address {
+  return checked(fields[name], name, ADDRESS, '20 bytes of hex')
+}
+
+function optionalAddress(fields: Fields, name: string): Address | null {
+  return fields[name] === null || fields[name] === undefined ? null : address(fields, name)
+}
+
+function bytes(fields: Fields, name: string): Hex {
+  return checked(fields[name], name, BYTES, 'hex bytes')
+}
+
+function quantity(fields: Fields, name: string): bigint {
+  return parseQuantity(fields[name], name)
+}
+
+function integer(fields: Fields, name: string): number {
+  const value = Number(checked(fields[name], name, QUANTITY, 'a hex quantity'))
+  if (!Number.isSafeInteger(value)) throw bad(name, 'a number below 2^53', fields[name])
+  return value
+}
+
+function bad(field: string, expected: string, value: unknown): AppError {
+  return new AppError('RPC_BAD_RESPONSE', `The node's answer has no valid ${field}.`, {
+    facts: {
+      expected,
+      got: value === null ? 'null' : Array.isArray(value) ? `a list of ${value.length}` : typeof value,
+    },
+    hint: 'Another endpoint is asked; if this stays, the node is no Ethereum execution node.',
+  })
+}

@@ -1,0 +1,52 @@
+/**
+ * The port to a chain: what the daemon asks of nodes, and what it may rely on.
+ *
+ * Every method takes an AbortSignal and ends within its bounds. They throw AppError: `RPC_UNAVAILABLE` when no endpoint answers,
+ * `RPC_INCONSISTENT` when what was answered does not fit together, however often it was asked, `ABORTED` after the signal.
+ */
+
+import type { Address, Block, Hash, Header, Hex } from '../core/types.ts'
+
+export type Tag = 'safe' | 'finalized'
+
+export type Source = {
+  readonly chainId: number
+
+  /** The newest block that is known (`eth_getBlockByNumber latest`). */
+  head(signal: AbortSignal): Promise<Header>
+
+  /** The header at a height of what the node holds for the canonical chain; null if there is none. */
+  header(number: number, signal: AbortSignal): Promise<Header | null>
+
+  /** The block of a tag; null where the node does not know such tags, or nothing is final yet. */
+  tag(tag: Tag, signal: AbortSignal): Promise<Header | null>
+
+  /** The block at a height with its transactions and receipts, checked to belong together. Waits for nodes that lag behind. */
+  block(number: number, signal: AbortSignal): Promise<Block>
+
+  /** Where a transaction was mined: its block, `pending` for the mempool, null if the node does not know it. */
+  locate(hash: Hash, signal: AbortSignal): Promise<{ blockNumber: number; blockHash: Hash } | 'pending' | null>
+
+  /** The number of transactions that an account had sent at the end of a block; null where that state is gone. */
+  nonceAt(address: Address, blockNumber: number, signal: AbortSignal): Promise<number | null>
+
+  /**
+   * What a contract returns (`eth_call`) with the state at the end of a block, or at the head where that state is gone.
+   * null: the call reverts.
+   */
+  call(to: Address, data: Hex, blockNumber: number, signal: AbortSignal): Promise<Hex | null>
+
+  /** The state of each endpoint, for `status`. Names without path, query and credentials. */
+  health(): readonly EndpointHealth[]
+
+  close(): Promise<void>
+}
+
+export type EndpointHealth = {
+  readonly name: string
+  readonly requests: number
+  readonly errors: number
+  readonly lastError: string | null
+  readonly healthy: boolean
+  readonly latencyMs: number | null
+}
