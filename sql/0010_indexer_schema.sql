@@ -1,9 +1,10 @@
 -- Everything that the daemon keeps for itself, in a schema of its own. `indexer.migrations` and `indexer.leases` are made by the
 -- migration runner before the first file, because it needs them itself.
+-- Every statement may run a second time: so the runner restores an index or a trigger that somebody dropped.
 -- Hashes and addresses are lower case here, times are timestamptz or Unix seconds (bigint, from block headers).
 
 -- Up to which block a chain's follower has committed. Rows and this move in one transaction.
-create table indexer.checkpoints (
+create table if not exists indexer.checkpoints (
   chain_id integer primary key,
   start_block bigint not null,
   block_number bigint not null,
@@ -20,7 +21,7 @@ create table indexer.checkpoints (
 );
 
 -- The header window: every block between finality and the checkpoint, to walk back through after a reorg, also after a restart.
-create table indexer.headers (
+create table if not exists indexer.headers (
   chain_id integer not null,
   number bigint not null,
   hash varchar(66) not null,
@@ -30,7 +31,7 @@ create table indexer.headers (
 );
 
 -- That a transaction of a user stands in a block: what its status is decided by. A transaction can stand on two chains.
-create table indexer.inclusions (
+create table if not exists indexer.inclusions (
   tx_hash varchar(66) not null,
   chain_id integer not null,
   block_number bigint not null,
@@ -45,11 +46,11 @@ create table indexer.inclusions (
   settled boolean not null default false,
   primary key (tx_hash, chain_id)
 );
-create index inclusions_block on indexer.inclusions (chain_id, block_number);
-create index inclusions_unsettled on indexer.inclusions (chain_id, block_number) where not settled and succeeded is not null;
+create index if not exists inclusions_block on indexer.inclusions (chain_id, block_number);
+create index if not exists inclusions_unsettled on indexer.inclusions (chain_id, block_number) where not settled and succeeded is not null;
 
 -- One row for each row of user_transactions: where it came from and what the daemon last made of it.
-create table indexer.transactions (
+create table if not exists indexer.transactions (
   tx_hash varchar(66) primary key,
   -- The application's row: its spelling of the hash, and which of its columns stay as it set them. null: the row is ours.
   application_hash text,
@@ -63,10 +64,10 @@ create table indexer.transactions (
   sought_at timestamptz,
   created_at timestamptz not null default now()
 );
-create index transactions_sought on indexer.transactions (sought_at nulls first) where chain_id is null and not malformed;
+create index if not exists transactions_sought on indexer.transactions (sought_at nulls first) where chain_id is null and not malformed;
 
 -- The evidence: each change of a status, with its reason. Append-only; the newest row agrees with the status.
-create table indexer.transitions (
+create table if not exists indexer.transitions (
   id bigint generated always as identity primary key,
   tx_hash varchar(66) not null,
   chain_id integer,
@@ -82,19 +83,19 @@ create table indexer.transitions (
     reason in ('included', 'confirmed', 'reverted', 'replaced', 'dropped', 'reorged', 'found')
   )
 );
-create index transitions_tx_hash on indexer.transitions (tx_hash, id);
+create index if not exists transitions_tx_hash on indexer.transitions (tx_hash, id);
 
-create function indexer.refuse_change() returns trigger language plpgsql as $$
+create or replace function indexer.refuse_change() returns trigger language plpgsql as $$
 begin
   raise exception '% on %.% is refused: its rows are evidence and never change', tg_op, tg_table_schema, tg_table_name
     using errcode = 'restrict_violation';
 end
 $$;
-create trigger transitions_append_only before update or delete or truncate on indexer.transitions
+create or replace trigger transitions_append_only before update or delete or truncate on indexer.transitions
   for each statement execute function indexer.refuse_change();
 
 -- What tokens say of themselves: asked once, cleaned, bounded. A row without decimals means that they can't be had.
-create table indexer.tokens (
+create table if not exists indexer.tokens (
   chain_id integer not null,
   address varchar(42) not null,
   decimals smallint,
@@ -105,7 +106,7 @@ create table indexer.tokens (
 );
 
 -- Wallets that belong to no user and are watched all the same.
-create table indexer.watchlist (
+create table if not exists indexer.watchlist (
   address varchar(42) primary key,
   label text,
   created_at timestamptz not null default now()
@@ -113,29 +114,29 @@ create table indexer.watchlist (
 
 -- The version of the set of tracked wallets. Whoever changes the set updates this row, whoever commits blocks shares a lock on it:
 -- so no block is committed with a set that had changed before.
-create table indexer.registry (
+create table if not exists indexer.registry (
   singleton boolean primary key default true check (singleton),
   version bigint not null
 );
-insert into indexer.registry (version) values (0);
+insert into indexer.registry (version) values (0) on conflict do nothing;
 
 -- The set itself: what the application's users and the watch-list were when they were last compared.
-create table indexer.wallets (
+create table if not exists indexer.wallets (
   address varchar(42) primary key,
   user_id uuid,
   tracked boolean not null,
   version bigint not null
 );
-create index wallets_version on indexer.wallets (version);
+create index if not exists wallets_version on indexer.wallets (version);
 
 -- Wallets whose owner changed and whose rows still say otherwise.
-create table indexer.attribution_queue (
+create table if not exists indexer.attribution_queue (
   address varchar(42) primary key,
   queued_at timestamptz not null default now()
 );
 
 -- Which blocks are complete for the tracked set …
-create table indexer.coverage (
+create table if not exists indexer.coverage (
   chain_id integer not null,
   from_block bigint not null,
   to_block bigint not null,
@@ -145,7 +146,7 @@ create table indexer.coverage (
   check (from_block <= to_block)
 );
 -- … and where a single wallet differs: blocks it has besides (covered), or lacks because it was linked later (not covered).
-create table indexer.wallet_coverage (
+create table if not exists indexer.wallet_coverage (
   chain_id integer not null,
   address varchar(42) not null,
   covered boolean not null,
@@ -156,7 +157,7 @@ create table indexer.wallet_coverage (
 );
 
 -- Long work that an operator started, for `status`.
-create table indexer.jobs (
+create table if not exists indexer.jobs (
   id uuid primary key default gen_random_uuid(),
   kind varchar(20) not null,
   chain_id integer not null,
