@@ -75,7 +75,8 @@ export function migrationError(error: unknown, work: string, text?: string): App
 
 function connectionError(error: unknown, work: string): AppError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
-  if (code === undefined) return new AppError('INTERNAL', `Something unforeseen happened during ${work}.`, { cause: error })
+  if (code === undefined)
+    return new AppError('INTERNAL', `Something unforeseen happened during ${work}.`, { cause: error })
   return new AppError('DB_UNAVAILABLE', `The database cannot be reached during ${work}.`, {
     cause: error,
     facts: { code },
