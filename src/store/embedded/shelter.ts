@@ -8,10 +8,11 @@
  * systemd-tmpfiles removes what is older than 30 days from there, file by file.
  *
  * Always holds: the link decides. A home has a random name and counts only once a link points to it, so that two first starts at
- * the same time cannot meet in one, and a home whose link was removed is removed with the next first start of the same path.
+ * the same time cannot meet in one. A home is removed by `removePlace` through its link and in no other way: a home whose link is
+ * not where it was may belong to a clone that was moved.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { chmod, lstat, mkdir, mkdtemp, readdir, readlink, realpath, rm, rmdir, symlink } from 'node:fs/promises'
+import { chmod, lstat, mkdir, mkdtemp, readlink, realpath, rm, rmdir, symlink } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { AppError } from '../../errors.ts'
 import { canReach } from './account.ts'
@@ -63,8 +64,8 @@ export async function choosePlace(
 }
 
 async function moveOut(place: string, shelter: string): Promise<string> {
-  const family = `${DATA_NAME}-${createHash('sha256').update(place).digest('hex').slice(0, 12)}-`
-  const home = await mkdtemp(join(shelter, family))
+  const key = createHash('sha256').update(place).digest('hex').slice(0, 12)
+  const home = await mkdtemp(join(shelter, `${DATA_NAME}-${key}-`))
   await chmod(home, 0o711)
   try {
     await symlink(join(home, DATA_NAME), place)
@@ -72,12 +73,6 @@ async function moveOut(place: string, shelter: string): Promise<string> {
     await rm(home, { recursive: true, force: true })
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
     return resolvePlace(place)
-  }
-  for (const name of await readdir(shelter)) {
-    const other = join(shelter, name)
-    if (!name.startsWith(family) || other === home) continue
-    const server = await findServer(join(other, DATA_NAME))
-    if (server.kind === 'none' || server.kind === 'stale') await rm(other, { recursive: true, force: true })
   }
   return join(home, DATA_NAME)
 }
