@@ -1,0 +1,117 @@
+/**
+ * The step forward: blocks after the checkpoint, matched and committed with it.
+ */
+
+import pMap from 'p-map'
+import { settledHeight } from '../core/lifecycle.ts'
+import { findBreak } from '../core/lineage.ts'
+import { finalityAfter } from '../core/plan.ts'
+import type { Range } from '../core/range.ts'
+import type { Block, Header } from '../core/types.ts'
+import { AppError } from '../errors.ts'
+import type { Lease, StoredCheckpoint } from '../store/store.ts'
+import type { ChainContext } from './context.ts'
+import { matchBlocks } from './match.ts'
+
+const BLOCKS_AT_ONCE = 8
+/** How often a step is matched again because the wallets changed under it; then it gives up and is planned again. */
+const MAX_MATCHES = 5
+
+export type Tags = { readonly finalized: Header | null; readonly safe: Header | null }
+
+export type Advanced =
+  | {
+      readonly kind: 'advanced'
+      readonly from: number
+      readonly to: number
+      readonly activities: number
+      readonly settled: number
+    }
+  /** The next block is no child of the checkpoint. */
+  | { readonly kind: 'parted' }
+
+export type AdvanceInput = {
+  readonly checkpoint: StoredCheckpoint | null
+  readonly range: Range
+  readonly head: Header
+  readonly startBlock: number
+  readonly tags: Tags
+  readonly lease: Lease
+}
+
+export async function advance(context: ChainContext, input: AdvanceInput, signal: AbortSignal): Promise<Advanced> {
+  const { checkpoint, range } = input
+  const blocks = await fetchBlocks(context, range, signal)
+  const broken = findBreak(checkpoint, blocks)
+  if (broken !== null) {
+    if (broken.number === range.from) return { kind: 'parted' }
+    throw new AppError('RPC_INCONSISTENT', `Block ${broken.number} does not follow block ${broken.number - 1}.`, {
+      facts: { chain: context.chain.name, block: broken.number },
+      hint: 'The node changed branches in between, or two nodes disagree; it is asked again.',
+    })
+  }
+  const last = blocks.at(-1)
+  if (last === undefined) throw new RangeError(`an empty range was to be taken: ${range.from} to ${range.to}`)
+  const written = await matchAndCommit(context, input, blocks, last, signal)
+  return { kind: 'advanced', from: range.from, to: range.to, ...written }
+}
+
+/** Blocks of a range, a few at a time, in order. */
+export function fetchBlocks({ source }: ChainContext, { from, to }: Range, signal: AbortSignal): Promise<Block[]> {
+  const numbers = Array.from({ length: to - from + 1 }, (_, index) => from + index)
+  return pMap(numbers, number => source.block(number, signal), { concurrency: BLOCKS_AT_ONCE, signal })
+}
+
+async function matchAndCommit(
+  context: ChainContext,
+  { checkpoint, head, startBlock, tags, lease }: AdvanceInput,
+  blocks: readonly Block[],
+  last: Block,
+  signal: AbortSignal,
+) {
+  const { chain, registry, store } = context
+  const headNumber = Math.max(head.number, last.number)
+  const finalizedNumber = finalityAfter({
+    headNumber,
+    finalizedTag: tags.finalized?.number ?? null,
+    confirmations: chain.confirmations,
+    previous: checkpoint?.finalizedNumber ?? -1,
+  })
+  const tag = chain.confirmations === 'safe' ? tags.safe : tags.finalized
+  for (let attempt = 1; ; attempt += 1) {
+    await registry.refresh()
+    const registryVersion = registry.version
+    const { activities, transactions } = await matchBlocks(context, blocks, { sought: await store.sought() }, signal)
+    try {
+      return await store.commitAdvance({
+        chain,
+        lease,
+        registryVersion,
+        headers: blocks.map(headerOf),
+        activities,
+        transactions,
+        move: {
+          chainId: chain.id,
+          expectedHash: checkpoint?.hash ?? null,
+          to: headerOf(last),
+          finalizedNumber,
+          headNumber,
+          startBlock,
+        },
+        settledHeight: settledHeight({
+          confirmations: chain.confirmations,
+          checkpointNumber: last.number,
+          tagNumber: tag?.number ?? null,
+          finalizedNumber,
+        }),
+      })
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'REGISTRY_STALE' || attempt >= MAX_MATCHES) throw error
+      await registry.refresh('now')
+    }
+  }
+}
+
+function headerOf({ number, hash, parentHash, timestamp }: Header): Header {
+  return { number, hash, parentHash, timestamp }
+}

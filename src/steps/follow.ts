@@ -1,0 +1,112 @@
+/**
+ * One bounded step of a chain's follower: look at the head, plan, and advance, rewind or wait.
+ *
+ * The follower remembers nothing that it could not find out again: its place is in the database and is read at each step, so after
+ * any error the next step begins from what really was committed.
+ */
+
+import { planStep } from '../core/plan.ts'
+import type { Header } from '../core/types.ts'
+import { AppError } from '../errors.ts'
+import type { Lease, StoredCheckpoint } from '../store/store.ts'
+import { type Advanced, advance, type Tags } from './advance.ts'
+import type { ChainContext } from './context.ts'
+import { type Rewound, rewind } from './rewind.ts'
+
+/** Blocks of one step of catching up. */
+const MAX_BLOCKS = 40
+/** Blocks after which the tags are asked again, where statuses don't depend on them. */
+const TAGS_EVERY_BLOCKS = 16
+/** A head that stays below the checkpoint for this many block times is a chain that was rolled back, not a lagging node. */
+const PATIENCE_BLOCK_TIMES = 3
+const MIN_PATIENCE_MS = 2_000
+
+export type StepOutcome =
+  | Exclude<Advanced, { kind: 'parted' }>
+  | Rewound
+  | { readonly kind: 'idle' }
+  /** The head is behind us: waiting for the node, or for certainty. */
+  | { readonly kind: 'behind'; readonly head: number }
+  /** A block that does not fit, and a node that contradicts itself. */
+  | { readonly kind: 'unsure' }
+
+export type StepResult = StepOutcome & { readonly head: Header; readonly checkpoint: StoredCheckpoint | null }
+
+export type Follower = {
+  /** @throws AppError; `REORG_BEYOND_FINALITY` means that the chain stands still until a person acts */
+  step(lease: Lease, signal: AbortSignal): Promise<StepResult>
+}
+
+export function createFollower(context: ChainContext): Follower {
+  const { chain, clock, source, store } = context
+  let behindSince: number | null = null
+  let tags: Tags = { finalized: null, safe: null }
+  let tagsAskedAt: number | null = null
+
+  const refreshTags = async (next: number, signal: AbortSignal) => {
+    const dependsOnThem = typeof chain.confirmations !== 'number'
+    if (tagsAskedAt !== null && !dependsOnThem && Math.abs(next - tagsAskedAt) < TAGS_EVERY_BLOCKS) return
+    tags = {
+      finalized: await trusted(context, await source.tag('finalized', signal)),
+      safe: chain.confirmations === 'safe' ? await trusted(context, await source.tag('safe', signal)) : null,
+    }
+    tagsAskedAt = next
+  }
+
+  const isPatient = () => {
+    behindSince ??= clock.monotonic()
+    return (
+      clock.monotonic() - behindSince < Math.max(PATIENCE_BLOCK_TIMES * chain.blockTimeSeconds * 1000, MIN_PATIENCE_MS)
+    )
+  }
+
+  return {
+    async step(lease, signal) {
+      const checkpoint = await store.checkpoint(chain.id)
+      refuseHalted(context, checkpoint)
+      const head = await source.head(signal)
+      const startBlock = checkpoint?.startBlock ?? (chain.startBlock === 'latest' ? head.number : chain.startBlock)
+      const plan = planStep({
+        checkpoint,
+        head,
+        ownHashAtHead:
+          checkpoint !== null && head.number < checkpoint.number
+            ? ((await store.headerAt(chain.id, head.number))?.hash ?? null)
+            : null,
+        startBlock,
+        maxBlocks: MAX_BLOCKS,
+      })
+      const result = (outcome: StepOutcome): StepResult => ({ ...outcome, head, checkpoint })
+      if (plan.kind !== 'behind') behindSince = null
+      if (plan.kind === 'idle') return result(plan)
+      if (plan.kind === 'advance') {
+        await refreshTags(plan.to, signal)
+        const advanced = await advance(context, { checkpoint, range: plan, head, startBlock, tags, lease }, signal)
+        if (advanced.kind === 'advanced') return result(advanced)
+      }
+      if (plan.kind === 'behind' && isPatient()) return result({ kind: 'behind', head: head.number })
+      behindSince = null
+      if (checkpoint === null) return result({ kind: 'unsure' })
+      // Two answers must agree before anything is taken back: the block that does not fit, and the one at our own height.
+      const theirs = await source.header(checkpoint.number, signal)
+      if (theirs?.hash === checkpoint.hash) return result({ kind: 'unsure' })
+      tagsAskedAt = null
+      return result(await rewind(context, { checkpoint, head, lease }, signal))
+    },
+  }
+}
+
+/** A tag is believed where it agrees with our own window; above it, it is bounded by the checkpoint anyway. */
+async function trusted({ chain, store }: ChainContext, tag: Header | null): Promise<Header | null> {
+  if (tag === null) return null
+  const own = await store.headerAt(chain.id, tag.number)
+  return own === null || own.hash === tag.hash ? tag : null
+}
+
+function refuseHalted({ chain }: ChainContext, checkpoint: StoredCheckpoint | null): void {
+  if (checkpoint?.halt == null) return
+  throw new AppError('REORG_BEYOND_FINALITY', checkpoint.halt.message, {
+    facts: { chain: chain.name, checkpoint: checkpoint.number },
+    hint: `Nothing was deleted. If the reorg is real, run with --accept-reorg ${chain.name}.`,
+  })
+}

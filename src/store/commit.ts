@@ -1,0 +1,131 @@
+/**
+ * THE write: blocks, their rows and the checkpoint, in one transaction; and its reverse after a reorg.
+ *
+ * Always holds, after a kill at any instant: either all of a step is there or nothing of it. Whatever guards a step (the lease, the
+ * version of the wallets, the place of the checkpoint) is checked within the same transaction that writes.
+ */
+
+import type { Chain } from '../core/chain.ts'
+import type { Range } from '../core/range.ts'
+import type { ActivityRow, Address, Hash, Header, TransactionFacts } from '../core/types.ts'
+import { deleteActivitiesAbove, insertActivities } from './activities.ts'
+import { type CheckpointMove, extendWindow, moveCheckpoint } from './checkpoint.ts'
+import { inTransaction, type Sql, type Tx } from './connection.ts'
+import { addCoverage, addWalletCoverage, cutCoverage } from './coverage.ts'
+import { fence, type Lease } from './lease.ts'
+import { holdRegistry, ownersOf } from './registry.ts'
+import { orphanTransactions, rederiveTransactions, settleTransactions, writeTransactions } from './transactions.ts'
+
+export type BlockRows = {
+  readonly activities: readonly ActivityRow[]
+  readonly transactions: readonly TransactionFacts[]
+}
+
+export type Advance = BlockRows & {
+  readonly chain: Chain
+  readonly lease: Lease
+  readonly registryVersion: number
+  readonly headers: readonly Header[]
+  readonly move: CheckpointMove
+  /** The highest block that is deep enough for a status. */
+  readonly settledHeight: number
+}
+
+export type Written = { readonly activities: number; readonly settled: number }
+
+/**
+ * The follower's step forward.
+ *
+ * @throws AppError LEASE_LOST, REGISTRY_STALE (match again), DB_UNAVAILABLE (nothing is known: read the checkpoint again)
+ */
+export function commitAdvance(sql: Sql, step: Advance): Promise<Written> {
+  const { chain, move } = step
+  return inTransaction(sql, async tx => {
+    await fence(tx, step.lease)
+    await holdRegistry(tx, step.registryVersion)
+    await moveCheckpoint(tx, move)
+    await extendWindow(tx, chain.id, step.headers, move.finalizedNumber)
+    const from = step.headers[0]?.number ?? move.to.number
+    await addCoverage(tx, chain.id, { from, to: move.to.number })
+    const activities = await writeRows(tx, chain, step, step.settledHeight)
+    const settled = await settleTransactions(tx, chain.id, step.settledHeight)
+    return { activities, settled }
+  })
+}
+
+export type BackfillCommit = BlockRows & {
+  readonly chain: Chain
+  readonly registryVersion: number
+  readonly range: Range
+  /** Only these wallets were matched; null: the whole set. */
+  readonly wallets: readonly Address[] | null
+  readonly settledHeight: number
+}
+
+/** A piece of history: blocks that are final, so neither checkpoint nor lease is concerned. */
+export function commitBackfill(sql: Sql, piece: BackfillCommit): Promise<Written> {
+  return inTransaction(sql, async tx => {
+    await holdRegistry(tx, piece.registryVersion)
+    if (piece.wallets === null) await addCoverage(tx, piece.chain.id, piece.range)
+    else await addWalletCoverage(tx, piece.chain.id, piece.wallets, piece.range)
+    return { activities: await writeRows(tx, piece.chain, piece, piece.settledHeight), settled: 0 }
+  })
+}
+
+export type Rewind = {
+  readonly chain: Chain
+  /** All chains that are configured: a transaction may stand on another one too. */
+  readonly chains: ReadonlyMap<number, Chain>
+  readonly lease: Lease
+  readonly move: CheckpointMove
+}
+
+export type Rewound = { readonly activities: number; readonly toNumber: number }
+
+/** Takes back everything above the common ancestor. */
+export function commitRewind(sql: Sql, { chain, chains, lease, move }: Rewind): Promise<Rewound> {
+  const above = move.to.number
+  return inTransaction(sql, async tx => {
+    await fence(tx, lease)
+    await moveCheckpoint(tx, move)
+    await tx`delete from indexer.headers where chain_id = ${chain.id} and number > ${above}`
+    await cutCoverage(tx, chain.id, above)
+    const activities = await deleteActivitiesAbove(tx, chain.id, above)
+    const elsewhere = await orphanTransactions(tx, chain.id, above)
+    await rederiveTransactions(tx, chains, elsewhere, await ownersOf(tx, elsewhere))
+    return { activities, toNumber: above }
+  })
+}
+
+/**
+ * What the sweep found: transactions that the application asked about, in blocks that were committed before.
+ *
+ * The block must still be the one in our window, or be final: else nothing is written and the next sweep asks again.
+ */
+export function commitFound(
+  sql: Sql,
+  found: BlockRows & {
+    readonly chain: Chain
+    readonly registryVersion: number
+    readonly block: { number: number; hash: Hash }
+  },
+): Promise<boolean> {
+  const { chain, block } = found
+  return inTransaction(sql, async tx => {
+    await holdRegistry(tx, found.registryVersion)
+    const [checkpoint] = await tx<{ final: boolean; canonical: boolean; settled_height: string }[]>`
+      select ${block.number} <= least(c.finalized_number, c.block_number) as final,
+        ${block.number} <= c.block_number and coalesce(h.hash = ${block.hash}, false) as canonical
+      from indexer.checkpoints c left join indexer.headers h on h.chain_id = c.chain_id and h.number = ${block.number}
+      where c.chain_id = ${chain.id} for share of c`
+    if (checkpoint === undefined || !(checkpoint.final || checkpoint.canonical)) return false
+    await writeRows(tx, chain, found, checkpoint.final ? block.number : -1)
+    return true
+  })
+}
+
+async function writeRows(tx: Tx, chain: Chain, rows: BlockRows, settledHeight: number): Promise<number> {
+  const inserted = await insertActivities(tx, rows.activities)
+  await writeTransactions(tx, chain, rows.transactions, settledHeight)
+  return inserted
+}

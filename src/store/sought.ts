@@ -1,0 +1,57 @@
+/**
+ * Rows that the application inserted and no block has shown yet: what is looked for.
+ *
+ * The table itself is the queue. A row without an entry in `indexer.transactions` is new; one whose status differs from what the
+ * daemon wrote was overwritten. `created_at` is no cursor, because a transaction that commits late carries an early time.
+ */
+
+import type { Hash } from '../core/types.ts'
+import { inTransaction, read, type Sql } from './connection.ts'
+
+const MAX_ENROLLED = 1_000
+
+/** Takes note of rows that are new here. @returns how many */
+export async function enrollApplicationRows(sql: Sql, scope: 'pending' | 'all'): Promise<number> {
+  return inTransaction(sql, async tx => {
+    const enrolled = await tx`
+      insert into indexer.transactions (tx_hash, application_hash, keeps_user, keeps_event_type, status, malformed)
+      select distinct on (lower(u.tx_hash)) lower(u.tx_hash), u.tx_hash, u.user_id is not null, true, u.status,
+        lower(u.tx_hash) !~ '^0x[0-9a-f]{64}$'
+      from user_transactions u
+      where ${scope === 'pending' ? tx`u.status = 'pending'` : tx`true`}
+        and not exists (select 1 from indexer.transactions k where k.tx_hash = lower(u.tx_hash))
+      order by lower(u.tx_hash), u.created_at, u.id
+      limit ${MAX_ENROLLED}
+      on conflict (tx_hash) do nothing`
+    return enrolled.count
+  })
+}
+
+/** Sets right what the application overwrote. @returns how many rows */
+export async function restoreStatuses(sql: Sql): Promise<number> {
+  const restored = await read(sql`
+    update user_transactions u set status = k.status, block_number = i.block_number
+    from indexer.transactions k join indexer.inclusions i on i.tx_hash = k.tx_hash and i.chain_id = k.chain_id
+    where k.tx_hash = lower(u.tx_hash) and (u.status is distinct from k.status or u.block_number is distinct from i.block_number)`)
+  return restored.count
+}
+
+/** Hashes that no chain has shown yet: a block that holds one is told of even if no tracked wallet takes part. */
+export async function loadSought(sql: Sql): Promise<Set<Hash>> {
+  const rows = await read(
+    sql<{ tx_hash: Hash }[]>`select tx_hash from indexer.transactions where chain_id is null and not malformed`,
+  )
+  return new Set(rows.map(row => row.tx_hash))
+}
+
+/** Some hashes to ask nodes for, those that were not asked for longest first; they count as asked. */
+export async function nextSought(sql: Sql, limit: number, notWithinMs: number): Promise<Hash[]> {
+  const rows = await read(sql<{ tx_hash: Hash }[]>`
+    update indexer.transactions set sought_at = now() where tx_hash in (
+      select tx_hash from indexer.transactions
+      where chain_id is null and not malformed
+        and (sought_at is null or sought_at < now() - ${notWithinMs} * interval '1 millisecond')
+      order by sought_at nulls first limit ${limit} for update skip locked
+    ) returning tx_hash`)
+  return rows.map(row => row.tx_hash)
+}

@@ -1,0 +1,119 @@
+/**
+ * The port to the database: what the daemon reads and writes, and what it may rely on.
+ *
+ * Every writing method is one transaction (or several that can each be repeated) and leaves nothing half done. They throw AppError:
+ * `DB_UNAVAILABLE` and `DB_CONFLICT` may pass by waiting, `DB_SCHEMA` needs `migrate`, `LEASE_LOST` and `REGISTRY_STALE` mean that
+ * the step was overtaken and must be planned again. After any error nothing is known of what was written: read the checkpoint again.
+ */
+
+import type { Chain } from '../core/chain.ts'
+import type { Ranges } from '../core/range.ts'
+import type { Address, Hash, Header } from '../core/types.ts'
+import * as checkpoints from './checkpoint.ts'
+import * as commits from './commit.ts'
+import { connect, type Sql } from './connection.ts'
+import * as coverage from './coverage.ts'
+import * as jobs from './jobs.ts'
+import * as leases from './lease.ts'
+import * as registry from './registry.ts'
+import * as sought from './sought.ts'
+import * as tokens from './tokens.ts'
+
+export type { StoredCheckpoint } from './checkpoint.ts'
+export type { Advance, BackfillCommit, BlockRows, Rewind, Rewound, Written } from './commit.ts'
+export type { Job, JobState } from './jobs.ts'
+export type { Lease } from './lease.ts'
+export { LEASE_TTL_MS } from './lease.ts'
+export type { WalletChange, WatchedWallet } from './registry.ts'
+export type { TokenFacts } from './tokens.ts'
+
+export type Store = {
+  /** How far a chain is committed; null before its first block. */
+  checkpoint(chainId: number): Promise<checkpoints.StoredCheckpoint | null>
+  /** Our own header at a height, null outside the window. */
+  headerAt(chainId: number, number: number): Promise<Header | null>
+  /** The header window from a height on, lowest first. */
+  window(chainId: number, fromNumber: number): Promise<Header[]>
+  /** Blocks that hold rows of ours, lowest first: the ground of a reorg that is accepted beyond finality. */
+  anchors(chainId: number): Promise<{ number: number; hash: Hash }[]>
+  /** Makes a chain stand still until a person acts, or go on (null). */
+  setHalt(chainId: number, halt: { code: string; message: string } | null): Promise<void>
+
+  commitAdvance(step: commits.Advance): Promise<commits.Written>
+  commitBackfill(piece: commits.BackfillCommit): Promise<commits.Written>
+  commitRewind(step: commits.Rewind): Promise<commits.Rewound>
+  commitFound(found: Parameters<typeof commits.commitFound>[1]): Promise<boolean>
+
+  coverage(chainId: number): Promise<Ranges>
+  walletCoverage(chainId: number, address: Address): Promise<Ranges>
+
+  /** Compares users and watch-list with what is known. @returns the version of the set of tracked wallets */
+  syncWallets(): Promise<number>
+  loadWallets(sinceVersion: number): AsyncGenerator<readonly registry.WalletChange[]>
+  /** @returns false when no wallet waits */
+  attributeNextWallet(chains: ReadonlyMap<number, Chain>): Promise<boolean>
+  addToWatchlist(address: Address, label: string | null): Promise<boolean>
+  removeFromWatchlist(address: Address): Promise<boolean>
+  watchlist(): Promise<registry.WatchedWallet[]>
+
+  enrollApplicationRows(scope: 'pending' | 'all'): Promise<number>
+  restoreStatuses(): Promise<number>
+  sought(): Promise<Set<Hash>>
+  nextSought(limit: number, notWithinMs: number): Promise<Hash[]>
+
+  tokens(chainId: number, addresses: readonly Address[]): Promise<tokens.TokenFacts[]>
+  saveToken(chainId: number, token: tokens.TokenFacts, askedAtBlock: number): Promise<void>
+
+  claimLease(name: string, holder: string): Promise<leases.Lease | null>
+  /** False: somebody else holds it by now. */
+  renewLease(lease: leases.Lease): Promise<boolean>
+  releaseLease(lease: leases.Lease): Promise<void>
+  leaseHolder(name: string): Promise<string | null>
+
+  openJob(job: Parameters<typeof jobs.openJob>[1]): Promise<string>
+  updateJob(id: string, blocksDone: number, state: jobs.JobState): Promise<void>
+  jobs(limit: number): Promise<jobs.Job[]>
+
+  close(): Promise<void>
+}
+
+const CLOSE_TIMEOUT_SECONDS = 5
+
+/** @throws nothing: the database is first asked when the first method is called */
+export function createStore(url: string): Store & { readonly sql: Sql } {
+  const sql = connect(url)
+  return {
+    sql,
+    checkpoint: chainId => checkpoints.loadCheckpoint(sql, chainId),
+    headerAt: (chainId, number) => checkpoints.headerAt(sql, chainId, number),
+    window: (chainId, fromNumber) => checkpoints.loadWindow(sql, chainId, fromNumber),
+    anchors: chainId => checkpoints.loadAnchors(sql, chainId),
+    setHalt: (chainId, halt) => checkpoints.setHalt(sql, chainId, halt),
+    commitAdvance: step => commits.commitAdvance(sql, step),
+    commitBackfill: piece => commits.commitBackfill(sql, piece),
+    commitRewind: step => commits.commitRewind(sql, step),
+    commitFound: found => commits.commitFound(sql, found),
+    coverage: chainId => coverage.loadCoverage(sql, chainId),
+    walletCoverage: (chainId, address) => coverage.loadWalletCoverage(sql, chainId, address),
+    syncWallets: () => registry.syncWallets(sql),
+    loadWallets: sinceVersion => registry.loadWallets(sql, sinceVersion),
+    attributeNextWallet: chains => registry.attributeNextWallet(sql, chains),
+    addToWatchlist: (address, label) => registry.addToWatchlist(sql, address, label),
+    removeFromWatchlist: address => registry.removeFromWatchlist(sql, address),
+    watchlist: () => registry.listWatchlist(sql),
+    enrollApplicationRows: scope => sought.enrollApplicationRows(sql, scope),
+    restoreStatuses: () => sought.restoreStatuses(sql),
+    sought: () => sought.loadSought(sql),
+    nextSought: (limit, notWithinMs) => sought.nextSought(sql, limit, notWithinMs),
+    tokens: (chainId, addresses) => tokens.loadTokens(sql, chainId, addresses),
+    saveToken: (chainId, token, askedAtBlock) => tokens.saveToken(sql, chainId, token, askedAtBlock),
+    claimLease: (name, holder) => leases.claimLease(sql, name, holder),
+    renewLease: lease => leases.renewLease(sql, lease),
+    releaseLease: lease => leases.releaseLease(sql, lease),
+    leaseHolder: name => leases.leaseHolder(sql, name),
+    openJob: job => jobs.openJob(sql, job),
+    updateJob: (id, blocksDone, state) => jobs.updateJob(sql, id, blocksDone, state),
+    jobs: limit => jobs.listJobs(sql, limit),
+    close: () => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }),
+  }
+}
