@@ -13,11 +13,11 @@ async function make(options?: { migrated?: boolean }): Promise<TestDatabase> {
 }
 
 test('databases made at the same time are migrated, apart from each other, and in UTC', async () => {
-  const [one, two] = await Promise.all([make(), make(), make()])
-  await one?.sql`create table only_here (id int)`
-  const [row] = (await two?.sql`
+  const [{ sql: one }, { sql: two }] = await Promise.all([make(), make(), make()])
+  await one`create table only_here (id int)`
+  const [row] = await two`
     select current_setting('TimeZone') as zone, to_regclass('user_transactions') is not null as migrated,
-      to_regclass('only_here') is null as apart`) as [Record<string, unknown>]
+      to_regclass('only_here') is null as apart`
   expect(row).toEqual({ zone: 'UTC', migrated: true, apart: true })
 })
 
