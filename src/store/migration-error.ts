@@ -24,7 +24,8 @@ const HINTS: Readonly<Record<string, string>> = {
   '42501': 'Grant the role what the message names, or run migrate as the owner of the tables.',
   '42P01': 'Run migrate against the database that holds the application, with the schema public.',
   '53100': 'Free space on the disk of the database, then run migrate again.',
-  '57014': 'The statement was cancelled: run migrate again, it goes on where it stopped.',
+  '57014':
+    'Somebody cancelled it, or the role has a statement_timeout: run migrate again, it goes on where it stopped.',
 }
 
 export function isPassing(error: unknown): boolean {
@@ -48,7 +49,11 @@ export function migrationError(error: unknown, work: string, text?: string): App
   if (error instanceof AppError) return error
   if (!(error instanceof postgres.PostgresError)) return connectionError(error, work)
 
-  const facts = { file: work, sqlstate: error.code, line: lineOf(text, error.position) }
+  const facts = {
+    file: work.endsWith('.sql') ? work : undefined,
+    sqlstate: error.code,
+    line: lineOf(text, error.position),
+  }
   if (UNAVAILABLE_STATES.test(error.code)) {
     return new AppError('DB_UNAVAILABLE', `The database went away during ${work}: ${error.message}.`, {
       cause: error,

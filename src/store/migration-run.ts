@@ -80,7 +80,10 @@ export async function revertFile(
 ): Promise<void> {
   const run = async (tx: postgres.TransactionSql) => {
     await tx`
-      select set_config('lock_timeout', ${LOCK_TIMEOUT}, true), set_config('indexer.drop_data', ${dropData ? 'on' : 'off'}, true)
+      select
+        set_config('lock_timeout', ${LOCK_TIMEOUT}, true),
+        set_config('statement_timeout', '0', true),
+        set_config('indexer.drop_data', ${dropData ? 'on' : 'off'}, true)
     `
     await tx.unsafe(text).simple()
     await tx`delete from indexer.migrations where number = ${file.number}`
@@ -97,7 +100,7 @@ async function inTransaction(
   finish: (tx: postgres.TransactionSql, created: string[]) => Promise<void>,
 ): Promise<void> {
   const run = async (tx: postgres.TransactionSql) => {
-    await tx`select set_config('lock_timeout', ${LOCK_TIMEOUT}, true)`
+    await tx`select set_config('lock_timeout', ${LOCK_TIMEOUT}, true), set_config('statement_timeout', '0', true)`
     const before = await readCatalog(tx)
     await tx.unsafe(text).simple()
     await finish(tx, createdBetween(before, await readCatalog(tx)))
