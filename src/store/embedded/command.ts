@@ -22,7 +22,7 @@ const DEFAULT_TIMEOUT_MS = 30_000
 const MAX_OUTPUT_CHARS = 4_000
 
 /** initdb starts its helpers through the shell, which needs a path; the locale and the zone must not follow the host's. */
-export const CHILD_ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C', TZ: 'UTC' }
+const CHILD_ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C', TZ: 'UTC' }
 
 /** What spawn needs for this account. Windows programs cannot start without the system's variables, so there they keep them. */
 export function spawnAs(account: Account | undefined) {
