@@ -26,7 +26,7 @@ export type StepOutcome =
   | Rewound
   | { readonly kind: 'idle' }
   /** The head is behind us: waiting for the node, or for certainty. */
-  | { readonly kind: 'behind'; readonly head: number }
+  | { readonly kind: 'behind' }
   /** A block that does not fit, and a node that contradicts itself. */
   | { readonly kind: 'unsure' }
 
@@ -84,7 +84,7 @@ export function createFollower(context: ChainContext): Follower {
         const advanced = await advance(context, { checkpoint, range: plan, head, startBlock, tags, lease }, signal)
         if (advanced.kind === 'advanced') return result(advanced)
       }
-      if (plan.kind === 'behind' && isPatient()) return result({ kind: 'behind', head: head.number })
+      if (plan.kind === 'behind' && isPatient()) return result({ kind: 'behind' })
       behindSince = null
       if (checkpoint === null) return result({ kind: 'unsure' })
       // Two answers must agree before anything is taken back: the block that does not fit, and the one at our own height.

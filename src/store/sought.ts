@@ -27,12 +27,14 @@ export async function enrollApplicationRows(sql: Sql, scope: 'pending' | 'all'):
   })
 }
 
-/** Sets right what the application overwrote. @returns how many rows */
-export async function restoreStatuses(sql: Sql): Promise<number> {
+/** Sets right what the application overwrote: pending rows that were decided, or (`all`) any difference. @returns how many rows */
+export async function restoreStatuses(sql: Sql, scope: 'pending' | 'all'): Promise<number> {
   const restored = await read(sql`
     update user_transactions u set status = k.status, block_number = i.block_number
     from indexer.transactions k join indexer.inclusions i on i.tx_hash = k.tx_hash and i.chain_id = k.chain_id
-    where k.tx_hash = lower(u.tx_hash) and (u.status is distinct from k.status or u.block_number is distinct from i.block_number)`)
+    where k.tx_hash = lower(u.tx_hash)
+      and ${scope === 'pending' ? sql`u.status = 'pending'` : sql`true`}
+      and (u.status is distinct from k.status or u.block_number is distinct from i.block_number)`)
   return restored.count
 }
 

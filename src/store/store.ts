@@ -18,6 +18,7 @@ import * as leases from './lease.ts'
 import * as registry from './registry.ts'
 import * as sought from './sought.ts'
 import * as tokens from './tokens.ts'
+import * as counts from './totals.ts'
 
 export type { StoredCheckpoint } from './checkpoint.ts'
 export type { Advance, BackfillCommit, BlockRows, Rewind, Rewound, Written } from './commit.ts'
@@ -57,7 +58,7 @@ export type Store = {
   watchlist(): Promise<registry.WatchedWallet[]>
 
   enrollApplicationRows(scope: 'pending' | 'all'): Promise<number>
-  restoreStatuses(): Promise<number>
+  restoreStatuses(scope: 'pending' | 'all'): Promise<number>
   sought(): Promise<Set<Hash>>
   nextSought(limit: number, notWithinMs: number): Promise<Hash[]>
 
@@ -73,6 +74,10 @@ export type Store = {
   openJob(job: Parameters<typeof jobs.openJob>[1]): Promise<string>
   updateJob(id: string, blocksDone: number, state: jobs.JobState): Promise<void>
   jobs(limit: number): Promise<jobs.Job[]>
+
+  totals(): Promise<counts.Totals>
+  /** Pending rows that say this chain. */
+  pendingCount(label: string): Promise<number>
 
   close(): Promise<void>
 }
@@ -102,7 +107,7 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     removeFromWatchlist: address => registry.removeFromWatchlist(sql, address),
     watchlist: () => registry.listWatchlist(sql),
     enrollApplicationRows: scope => sought.enrollApplicationRows(sql, scope),
-    restoreStatuses: () => sought.restoreStatuses(sql),
+    restoreStatuses: scope => sought.restoreStatuses(sql, scope),
     sought: () => sought.loadSought(sql),
     nextSought: (limit, notWithinMs) => sought.nextSought(sql, limit, notWithinMs),
     tokens: (chainId, addresses) => tokens.loadTokens(sql, chainId, addresses),
@@ -114,6 +119,8 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     openJob: job => jobs.openJob(sql, job),
     updateJob: (id, blocksDone, state) => jobs.updateJob(sql, id, blocksDone, state),
     jobs: limit => jobs.listJobs(sql, limit),
+    totals: () => counts.loadTotals(sql),
+    pendingCount: label => counts.countPending(sql, label),
     close: () => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }),
   }
 }

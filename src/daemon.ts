@@ -1,0 +1,269 @@
+/**
+ * The daemon: one loop a chain, one bounded step at a time, until aborted.
+ *
+ * Always holds: chains never wait for each other, and an error of one is told, waited out and tried again without touching the
+ * others; a loop steps only while its lease is held; every wait ends at once when the daemon stops.
+ */
+
+import { backoffMs } from './core/backoff.ts'
+import { nextPollMs } from './core/rhythm.ts'
+import { AppError, describeError } from './errors.ts'
+import { randomFloat, uniqueName } from './runtime/random.ts'
+import { sleep } from './runtime/sleep.ts'
+import type { ChainContext } from './steps/context.ts'
+import { createFollower, type StepResult } from './steps/follow.ts'
+import { rewindBeyondFinality } from './steps/rewind.ts'
+import { LEASE_TTL_MS, type Lease } from './store/store.ts'
+
+const RETRY = { baseMs: 500, maxMs: 30_000 }
+const STANDBY_POLL_MS = 1_000
+const HALTED_POLL_MS = 5_000
+const RENEW_EVERY_MS = LEASE_TTL_MS / 4
+/** The same trouble is told once in this time. */
+const REPEAT_LOG_MS = 60_000
+const CATCH_UP_LOG_MS = 5_000
+
+export type Phase = 'starting' | 'standby' | 'catching-up' | 'following' | 'failing' | 'halted' | 'stopped'
+
+/** What a chain's loop is doing, for status and readiness. */
+export type ChainState = {
+  readonly chainId: number
+  phase: Phase
+  headNumber: number | null
+  headTimestamp: number | null
+  indexedNumber: number | null
+  indexedTimestamp: number | null
+  finalizedNumber: number | null
+  /** Why it is failing or halted. */
+  reason: string | null
+  reorgs: number
+  lastReorgDepth: number | null
+}
+
+export type Daemon = {
+  /** Resolves after the abort signal, when every loop has ended and given its lease back. */
+  run(signal: AbortSignal): Promise<void>
+  states(): readonly ChainState[]
+}
+
+export type DaemonOptions = {
+  readonly contexts: readonly ChainContext[]
+  /** Chains whose reorg beyond finality a person accepted, by id. */
+  readonly acceptReorgs: ReadonlySet<number>
+}
+
+export function leaseName(chainId: number): string {
+  return `chain:${chainId}`
+}
+
+export function createDaemon({ contexts, acceptReorgs }: DaemonOptions): Daemon {
+  const loops = contexts.map(context => createLoop(context, acceptReorgs.has(context.chain.id)))
+  return {
+    states: () => loops.map(loop => loop.state),
+    async run(signal) {
+      await Promise.all(loops.map(loop => loop.run(signal)))
+    },
+  }
+}
+
+function createLoop(context: ChainContext, acceptsReorg: boolean) {
+  const { chain, store, log, clock } = context
+  const holder = uniqueName()
+  const state: ChainState = {
+    chainId: chain.id,
+    phase: 'starting',
+    headNumber: null,
+    headTimestamp: null,
+    indexedNumber: null,
+    indexedTimestamp: null,
+    finalizedNumber: null,
+    reason: null,
+    reorgs: 0,
+    lastReorgDepth: null,
+  }
+  const tell = createTeller(context)
+  let failures = 0
+
+  /** Tells a trouble and waits it out. */
+  const waitOut = async (error: unknown, signal: AbortSignal) => {
+    if (signal.aborted) return
+    const halted = error instanceof AppError && error.code === 'REORG_BEYOND_FINALITY'
+    state.phase = halted ? 'halted' : 'failing'
+    state.reason = describeError(error)
+    tell.trouble(error)
+    await sleep(halted ? HALTED_POLL_MS : backoffMs(failures, RETRY, randomFloat()), signal)
+    failures += 1
+  }
+
+  /** The lease, as soon as nobody else has it; null when the daemon stops first. */
+  const acquire = async (signal: AbortSignal): Promise<Lease | null> => {
+    while (!signal.aborted) {
+      try {
+        const lease = await store.claimLease(leaseName(chain.id), holder)
+        if (lease !== null) return lease
+        if (state.phase !== 'standby')
+          log.info({ chain: chain.name }, 'Another process follows this chain; standing by')
+        state.phase = 'standby'
+        state.reason = null
+        await sleep(STANDBY_POLL_MS, signal)
+      } catch (error) {
+        await waitOut(error, signal)
+      }
+    }
+    return null
+  }
+
+  const follow = async (lease: Lease, signal: AbortSignal) => {
+    const follower = createFollower(context)
+    let accepts = acceptsReorg
+    while (!signal.aborted) {
+      try {
+        if (accepts) {
+          await acceptReorg(context, lease, signal)
+          accepts = false
+        }
+        const result = await follower.step(lease, signal)
+        if (failures > 0) log.info({ chain: chain.name }, 'Going on')
+        failures = 0
+        note(state, result)
+        tell.step(result)
+        await sleep(waitAfter(result, chain.blockTimeSeconds * 1000, clock.now()), signal)
+      } catch (error) {
+        if (error instanceof AppError && error.code === 'LEASE_LOST') return
+        await waitOut(error, signal)
+      }
+    }
+  }
+
+  return {
+    state,
+    async run(signal: AbortSignal) {
+      while (!signal.aborted) {
+        const lease = await acquire(signal)
+        if (lease === null) break
+        const lost = new AbortController()
+        const both = AbortSignal.any([signal, lost.signal])
+        const heartbeat = renewUntil(context, lease, both, () => lost.abort())
+        await follow(lease, both)
+        lost.abort()
+        await heartbeat
+        // The lease is given back so that a successor need not wait; if that fails, it expires by itself.
+        await store
+          .releaseLease(lease)
+          .catch((error: unknown) => log.debug({ error }, 'The lease could not be given back'))
+      }
+      state.phase = 'stopped'
+    },
+  }
+}
+
+/** Renews the lease until aborted; tells when it is lost. An unreachable database loses it by time. */
+async function renewUntil(
+  { store, clock, log, chain }: ChainContext,
+  lease: Lease,
+  signal: AbortSignal,
+  onLost: () => void,
+): Promise<void> {
+  let renewedAt = clock.monotonic()
+  while (!signal.aborted) {
+    await sleep(RENEW_EVERY_MS, signal)
+    if (signal.aborted) return
+    try {
+      if (!(await store.renewLease(lease))) {
+        log.warn({ chain: chain.name }, 'Another process took over this chain')
+        return onLost()
+      }
+      renewedAt = clock.monotonic()
+    } catch (error) {
+      if (clock.monotonic() - renewedAt > LEASE_TTL_MS) return onLost()
+      log.debug({ chain: chain.name, reason: describeError(error) }, 'The lease could not be renewed yet')
+    }
+  }
+}
+
+async function acceptReorg(context: ChainContext, lease: Lease, signal: AbortSignal): Promise<void> {
+  const { chain, store, log } = context
+  const checkpoint = await store.checkpoint(chain.id)
+  if (checkpoint?.halt == null) {
+    log.warn({ chain: chain.name }, 'There is no halted reorg to accept on this chain')
+    return
+  }
+  const { from, to, activities } = await rewindBeyondFinality(context, { checkpoint, lease }, signal)
+  log.warn(
+    { chain: chain.name, from, to, activities },
+    'Reorg beyond finality accepted: rows above the common block were taken back',
+  )
+}
+
+function note(state: ChainState, result: StepResult): void {
+  const { head, checkpoint } = result
+  state.reason = null
+  state.headNumber = head.number
+  state.headTimestamp = head.timestamp
+  state.finalizedNumber = checkpoint?.finalizedNumber ?? null
+  state.indexedNumber =
+    result.kind === 'advanced' || result.kind === 'rewound' ? result.to : (checkpoint?.number ?? null)
+  state.indexedTimestamp = state.indexedNumber === head.number ? head.timestamp : (checkpoint?.timestamp ?? null)
+  state.phase = result.kind === 'advanced' && result.to < head.number ? 'catching-up' : 'following'
+  if (result.kind === 'rewound') {
+    state.reorgs += 1
+    state.lastReorgDepth = result.from - result.to
+  }
+}
+
+function waitAfter(result: StepResult, blockTimeMs: number, nowMs: number): number {
+  if (result.kind === 'rewound' || (result.kind === 'advanced' && result.to < result.head.number)) return 0
+  return nextPollMs(nowMs - result.head.timestamp * 1000, blockTimeMs)
+}
+
+/** What is said of a chain's steps: rows and reorgs always, catching up now and then, the same trouble once a minute. */
+function createTeller({ chain, log, clock }: ChainContext) {
+  let toldProgressAt = Number.NEGATIVE_INFINITY
+  let progressFrom: { at: number; number: number } | null = null
+  let told: { code: string; at: number } | null = null
+
+  return {
+    step(result: StepResult) {
+      told = null
+      if (result.kind === 'rewound') {
+        log.warn(
+          {
+            chain: chain.name,
+            from: result.from,
+            to: result.to,
+            depth: result.from - result.to,
+            takenBack: result.activities,
+          },
+          'Reorg',
+        )
+      }
+      if (result.kind !== 'advanced') return
+      const { from, to, activities, settled } = result
+      const behind = result.head.number - to
+      if (from === to && behind === 0) {
+        progressFrom = null
+        log[activities + settled > 0 ? 'info' : 'debug']({ chain: chain.name, block: to, activities, settled }, 'Block')
+        return
+      }
+      const now = clock.monotonic()
+      progressFrom ??= { at: now, number: from }
+      if (now - toldProgressAt < CATCH_UP_LOG_MS && behind > 0) return
+      toldProgressAt = now
+      const perSecond = ((to - progressFrom.number + 1) / Math.max(now - progressFrom.at, 1)) * 1000
+      log.info(
+        { chain: chain.name, block: to, behind, blocksPerSecond: Math.round(perSecond), activities, settled },
+        behind > 0 ? 'Catching up' : 'Caught up',
+      )
+    },
+    trouble(error: unknown) {
+      const code = error instanceof AppError ? error.code : 'INTERNAL'
+      const now = clock.monotonic()
+      if (told !== null && told.code === code && now - told.at < REPEAT_LOG_MS) return
+      told = { code, at: now }
+      log.error(
+        { chain: chain.name, error },
+        code === 'REORG_BEYOND_FINALITY' ? 'Halted' : 'The step failed; trying again',
+      )
+    },
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * How far everything is, for `status`, `/status` and `/readyz`.
+ */
+
+import type { App } from './app.ts'
+import { countBlocks, type Ranges } from './core/range.ts'
+import type { Header } from './core/types.ts'
+import { type ChainState, leaseName } from './daemon.ts'
+import { describeError } from './errors.ts'
+import type { EndpointHealth } from './source/source.ts'
+import type { Job } from './store/store.ts'
+
+/** A chain that is this many blocks behind its head is not ready. */
+const MAX_READY_LAG_BLOCKS = 20
+const MAX_JOBS = 10
+
+export type ChainStatus = {
+  readonly chain: string
+  readonly id: number
+  readonly phase: string | null
+  readonly head: number | null
+  readonly indexed: number | null
+  readonly finalized: number | null
+  readonly lagBlocks: number | null
+  readonly lagSeconds: number | null
+  readonly followed: boolean
+  readonly problem: string | null
+  readonly pending: number
+  readonly coverage: Ranges
+  readonly coveredBlocks: number
+  readonly endpoints: readonly EndpointHealth[]
+}
+
+export type Status = {
+  readonly chains: readonly ChainStatus[]
+  readonly wallets: { readonly users: number; readonly watched: number; readonly waitingForAttribution: number }
+  readonly transactions: {
+    readonly pending: number
+    readonly confirmed: number
+    readonly failed: number
+    readonly sought: number
+    readonly malformed: number
+  }
+  readonly jobs: readonly Job[]
+}
+
+/** @param states of the daemon in this process; null asks the nodes for their heads */
+export async function statusOf(app: App, { states }: { states: readonly ChainState[] | null }): Promise<Status> {
+  const { store, config } = app
+  const chains = await Promise.all(
+    config.chains.map(({ chain }) =>
+      chainStatus(
+        app,
+        chain.id,
+        states?.find(state => state.chainId === chain.id),
+      ),
+    ),
+  )
+  return { chains, ...(await store.totals()), jobs: await store.jobs(MAX_JOBS) }
+}
+
+async function chainStatus(app: App, chainId: number, state: ChainState | undefined): Promise<ChainStatus> {
+  const { store, clock } = app
+  const { chain, source } = app.context(chainId)
+  const checkpoint = await store.checkpoint(chainId)
+  const { head, problem } =
+    state === undefined ? await askHead(app, chainId) : { head: headOf(state), problem: state.reason }
+  const coverage = await store.coverage(chainId)
+  const indexed = checkpoint?.number ?? null
+  return {
+    chain: chain.name,
+    id: chain.id,
+    phase: state?.phase ?? null,
+    head: head?.number ?? null,
+    indexed,
+    finalized: checkpoint?.finalizedNumber ?? null,
+    lagBlocks: head === null || indexed === null ? null : Math.max(head.number - indexed, 0),
+    lagSeconds: checkpoint === null ? null : Math.max(Math.round(clock.now() / 1000 - checkpoint.timestamp), 0),
+    followed: (await store.leaseHolder(leaseName(chainId))) !== null,
+    problem: checkpoint?.halt?.message ?? problem,
+    pending: await store.pendingCount(chain.label),
+    coverage,
+    coveredBlocks: countBlocks(coverage),
+    endpoints: source.health(),
+  }
+}
+
+const HEAD_DEADLINE_MS = 8_000
+
+async function askHead(
+  app: App,
+  chainId: number,
+): Promise<{ head: Pick<Header, 'number' | 'timestamp'> | null; problem: string | null }> {
+  try {
+    return { head: await app.context(chainId).source.head(AbortSignal.timeout(HEAD_DEADLINE_MS)), problem: null }
+  } catch (error) {
+    return { head: null, problem: describeError(error) }
+  }
+}
+
+function headOf(state: ChainState): Pick<Header, 'number' | 'timestamp'> | null {
+  return state.headNumber === null ? null : { number: state.headNumber, timestamp: state.headTimestamp ?? 0 }
+}
+
+/** Ready: the database answers, and every chain is followed here (or stands by) and close to its head. */
+export async function readinessOf(
+  { store, chains }: App,
+  states: readonly ChainState[],
+): Promise<{ ready: boolean; reasons: string[] }> {
+  const reasons: string[] = []
+  try {
+    await store.totals()
+  } catch (error) {
+    reasons.push(describeError(error))
+  }
+  for (const state of states) {
+    const name = chains.get(state.chainId)?.name ?? String(state.chainId)
+    const lag =
+      state.headNumber === null || state.indexedNumber === null ? null : state.headNumber - state.indexedNumber
+    if (state.phase === 'standby') continue
+    if (state.phase === 'starting') reasons.push(`${name} has not begun yet`)
+    else if (state.reason !== null) reasons.push(`${name} is ${state.phase}: ${state.reason}`)
+    else if (lag !== null && lag > MAX_READY_LAG_BLOCKS) reasons.push(`${name} is ${lag} blocks behind its head`)
+  }
+  return { ready: reasons.length === 0, reasons }
+}
