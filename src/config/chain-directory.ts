@@ -8,7 +8,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Chain } from '../core/chain.ts'
-import { compileChain } from './chain.ts'
+import { compileChain, VARIABLE_PATTERN } from './chain.ts'
 import { fieldOf, itemsOf, type Problem } from './problem.ts'
 
 const SCHEMA_FILE = 'schema.json'
@@ -58,10 +58,15 @@ function readEntry(path: string, where: string, problems: Problem[]): ChainEntry
     id: typeof id === 'number' ? id : undefined,
     name: typeof name === 'string' ? name : undefined,
     enabled: fieldOf(raw, 'enabled') !== false,
-    variables: [fieldOf(rpc, 'env'), ...itemsOf(fieldOf(rpc, 'fallbackEnv'))].filter(one => typeof one === 'string'),
+    variables: [fieldOf(rpc, 'env'), ...itemsOf(fieldOf(rpc, 'fallbackEnv'))].filter(isVariable),
     publicUrls: itemsOf(fieldOf(rpc, 'public')).filter(one => typeof one === 'string'),
     chain: raw === undefined ? null : (compileChain(raw, where, problems)?.chain ?? null),
   }
+}
+
+/** What is no name of a variable may be a URL that was put there: it is not taken into any problem. */
+function isVariable(value: unknown): value is string {
+  return typeof value === 'string' && VARIABLE_PATTERN.test(value)
 }
 
 function readJson(path: string, where: string, problems: Problem[]): unknown {
@@ -103,7 +108,7 @@ function checkUnique(entries: readonly ChainEntry[], problems: Problem[]): void 
           problems.push({
             where: `${entry.where}: ${field}`,
             found: `the same as in ${other}`,
-            expected: `a ${field} of its own`,
+            expected: `another ${field}`,
           })
         }
         fileByValue.set(value, entry.where)

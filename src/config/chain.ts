@@ -42,7 +42,8 @@ const symbol = text(SYMBOL)
 const NAME = 'a name of lower-case letters, digits and -, beginning with a letter'
 const LABEL = `a text of 1 to ${MAX_LABEL_LENGTH} characters`
 const VARIABLE = 'the name of a variable, like SEPOLIA_RPC_URL'
-const variable = text(VARIABLE).regex(/^[A-Z][A-Z0-9_]*$/, VARIABLE)
+export const VARIABLE_PATTERN = /^[A-Z][A-Z0-9_]*$/
+const variable = text(VARIABLE).regex(VARIABLE_PATTERN, VARIABLE)
 
 const publicUrl = text(RPC_URL_EXPECTED).superRefine((url, context) => {
   const found = rpcUrlShape(url)

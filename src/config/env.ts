@@ -212,13 +212,11 @@ function configureChain(entry: ChainEntry, read: Read, problems: Problem[]): Cha
       if (found !== undefined) problems.push({ where, found, expected: RPC_URL_EXPECTED })
     }
   }
-  if (urls.length === 0) {
-    const where = variable ?? entry.variables[0] ?? `${entry.where}: rpc.env`
-    problems.push({
-      where,
-      found: variable === undefined ? `nothing, and ${entry.where} has no public endpoint` : 'no URL',
-      expected: `${RPC_URL_EXPECTED}, or several, comma-separated`,
-    })
+  const where = variable ?? entry.variables[0]
+  // Without a valid name of a variable there is a problem of the file already.
+  if (urls.length === 0 && where !== undefined) {
+    const found = variable === undefined ? `nothing, and ${entry.where} has no public endpoint` : 'no URL'
+    problems.push({ where, found, expected: `${RPC_URL_EXPECTED}, or several, comma-separated` })
   }
   if (entry.chain === null) return null
   return { chain: entry.chain, file: entry.path, rpcUrls: [...new Set(urls)], usesPublicRpc: variable === undefined }

@@ -9,7 +9,7 @@
 import type { z } from 'zod'
 import { AppError } from '../errors.ts'
 
-const SHOWN_LENGTH = 80
+const SHOWN_LENGTH = 160
 
 export type Problem = {
   /** A variable, or a file and the path of the field. */

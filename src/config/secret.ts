@@ -19,7 +19,7 @@ const UNREADABLE = '(unreadable URL)'
 const MIN_SECRET_LENGTH = 6
 /** Longer runs of digits are no block numbers or chain ids. */
 const MAX_NUMBER_LENGTH = 12
-/** Words that stand in URLs and in honest sentences alike. Texts of such words only, joined by - _ or ., are no secrets. */
+/** Words that stand in URLs and in honest sentences alike. Texts of such words only, joined by - _ or ., are no keys. */
 const GENERIC_WORDS = new Set(
   `api app archive arbitrum base bsc chain default devnet disable eth ethereum evm ext full gateway goerli holesky hoodi http
   https indexer json jsonrpc latest linkdao localhost main mainnet network node optimism polygon postgres postgresql prefer
@@ -134,7 +134,7 @@ function secretParts({ scheme, credentials, path, query, fragment }: UrlParts): 
     .map(pair => [pair.slice(0, pair.indexOf('=') + 1), pair.slice(pair.indexOf('=') + 1)] as const)
     .filter(([name]) => !isDatabase || /pass|key|secret|token|user/i.test(name))
     .flatMap(([, value]) => [value, value.replaceAll('+', ' ')])
-  const secrets = [...login, ...segments, ...values, fragment.slice(1)].filter(isSecret)
+  const secrets = [...login.filter(isSecretLogin), ...[...segments, ...values, fragment.slice(1)].filter(isSecret)]
   // Short segments and short logins are secret together.
   if (!isDatabase && segments.some(segment => segment !== '' && !isGeneric(segment))) secrets.push(path.slice(1))
   if (colon > 0) secrets.push(credentials, ...basicAuthorizations(credentials))
@@ -150,6 +150,12 @@ function isSecret(part: string): boolean {
   return part.length >= MIN_SECRET_LENGTH && !isGeneric(part)
 }
 
+/** Stricter than for paths: people make up passwords of joined words. */
+function isSecretLogin(part: string): boolean {
+  return part.length >= MIN_SECRET_LENGTH && !GENERIC_WORDS.has(part.toLowerCase())
+}
+
+/** A word of honest sentences, some of them joined, or a number like a chain id. */
 function isGeneric(part: string): boolean {
   if (/^\d+$/.test(part)) return part.length <= MAX_NUMBER_LENGTH
   return part
