@@ -3,8 +3,9 @@
  * `column public.wallet_activity.block_hash`, `index …`, `constraint …`, `trigger …`, `function …`.
  *
  * Always holds: what belongs to a table that is itself new (its columns, constraints) has no name of its own in the ledger, since it
- * comes and goes with the table; indexes behind a key are the key. A foreign key that acts on deletion says so in its name: so a
- * key that was replaced by the same with an action is something new, and one that lost its action is missing.
+ * comes and goes with the table; indexes behind a key are the key, and an index that is not valid is not there. A foreign key that
+ * acts on deletion says so in its name: so a key that was replaced by the same with an action is something new, and one that lost
+ * its action is missing.
  */
 
 import type postgres from 'postgres'
@@ -38,7 +39,7 @@ export async function readCatalog(sql: postgres.ISql): Promise<Catalog> {
     from tables t
     join pg_catalog.pg_index i on i.indrelid = t.oid
     join pg_catalog.pg_class c on c.oid = i.indexrelid
-    where not exists (
+    where i.indisvalid and not exists (
       select from pg_catalog.pg_constraint k where k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
     )
     union all

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -8,7 +7,7 @@ import { migrationState } from '../../src/store/migrate.ts'
 import { readSnapshot } from '../../src/store/snapshot.ts'
 import { createDatabase, type TestDatabase } from '../support/database.ts'
 import { createApplicationTables } from '../support/linkdao-schema.ts'
-import { migrateUp, revert, SQL_DIRECTORY, upFiles } from '../support/migrations.ts'
+import { migrateUp, revert, runByPsql, SQL_DIRECTORY, upFiles } from '../support/migrations.ts'
 
 let database: TestDatabase
 
@@ -122,14 +121,11 @@ describe('A down file that somebody runs by hand', () => {
   })
 
   test('runs by psql, and the ledger knows it', async context => {
-    if (spawnSync('psql', ['--version']).error !== undefined) context.skip('there is no psql')
     await migrateUp(database.url)
     const names = (await upFiles()).map(name => name.replace('.sql', '.down.sql')).toReversed()
     for (const name of names) {
-      const file = join(SQL_DIRECTORY, name)
-      const run = spawnSync('psql', ['--no-psqlrc', '-v', 'ON_ERROR_STOP=1', '-d', database.url, '-f', file], {
-        encoding: 'utf8',
-      })
+      const run = runByPsql(database.url, name)
+      if (run === undefined) return context.skip('there is no psql')
       expect(run, run.stderr).toMatchObject({ status: 0 })
     }
     expect((await migrationState(database.sql, SQL_DIRECTORY)).pending).toEqual(await upFiles())

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { appendFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -13,6 +12,7 @@ import {
   migrateUp,
   optionsFor,
   readSqlFile,
+  runByPsql,
   SNAPSHOT_FILE,
   SQL_DIRECTORY,
   upFiles,
@@ -28,13 +28,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await database.drop()
 })
-
-function runByPsql(name: string) {
-  const file = join(SQL_DIRECTORY, name)
-  return spawnSync('psql', ['--no-psqlrc', '-v', 'ON_ERROR_STOP=1', '-d', database.url, '-f', file], {
-    encoding: 'utf8',
-  })
-}
 
 function sortLines(text: string): string[] {
   return text.split('\n').sort()
@@ -94,10 +87,11 @@ describe('0009 by itself', () => {
   })
 
   test('runs by psql -f, twice', async context => {
-    if (spawnSync('psql', ['--version']).error !== undefined) context.skip('there is no psql')
     const [prerequisites = '', monitoring = ''] = await upFiles()
     for (const name of [prerequisites, monitoring, prerequisites, monitoring]) {
-      expect(runByPsql(name)).toMatchObject({ status: 0 })
+      const run = runByPsql(database.url, name)
+      if (run === undefined) context.skip('there is no psql')
+      else expect(run, run.stderr).toMatchObject({ status: 0 })
     }
   })
 })
@@ -182,6 +176,18 @@ describe('What the application dropped of ours', () => {
     expect((await migrationState(database.sql, SQL_DIRECTORY)).missing).toEqual([])
     // A column that comes back comes back last: only the order may differ.
     expect(sortLines(await readSnapshot(database.sql))).toEqual(sortLines(before))
+  })
+
+  test('is restored where it is an index that somebody left invalid', async () => {
+    await migrateUp(database.url)
+    await database.sql`
+      update pg_index set indisvalid = false where indexrelid = 'user_transactions_indexer_pending'::regclass
+    `
+    expect((await migrationState(database.sql, SQL_DIRECTORY)).missing).toEqual([
+      'index public.user_transactions_indexer_pending',
+    ])
+    await migrateUp(database.url)
+    expect((await migrationState(database.sql, SQL_DIRECTORY)).missing).toEqual([])
   })
 
   test('is not made up for where it was a table', async () => {

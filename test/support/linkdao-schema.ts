@@ -14,7 +14,7 @@ const MONITORED = [
   'audit_logs',
 ]
 
-export const APPLICATION_TABLES: readonly string[] = ['users', 'products', ...MONITORED]
+const APPLICATION_TABLES = ['users', 'products', ...MONITORED]
 
 const BASE = `
   create table users (

@@ -2,6 +2,7 @@
  * What the tests of the migrations share: the directory, copies of it that may be changed, and a log that can be read.
  */
 
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { cp, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -60,4 +61,13 @@ export async function withCopiedFiles(work: (directory: string) => Promise<void>
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
+}
+
+const PSQL = 'psql'
+
+/** Runs a file of the directory as an operator would; undefined where there is no psql. */
+export function runByPsql(url: string, name: string): SpawnSyncReturns<string> | undefined {
+  const args = ['--no-psqlrc', '-v', 'ON_ERROR_STOP=1', '-d', url, '-f', join(SQL_DIRECTORY, name)]
+  const run = spawnSync(PSQL, args, { encoding: 'utf8' })
+  return run.error === undefined ? run : undefined
 }
