@@ -12,13 +12,13 @@ import { randomFloat, uniqueName } from './runtime/random.ts'
 import { sleep } from './runtime/sleep.ts'
 import type { ChainContext } from './steps/context.ts'
 import { createFollower, type StepResult } from './steps/follow.ts'
+import { leaseName, whileHolding } from './steps/lease.ts'
 import { rewindBeyondFinality } from './steps/rewind.ts'
-import { LEASE_TTL_MS, type Lease } from './store/store.ts'
+import type { Lease } from './store/store.ts'
 
 const RETRY = { baseMs: 500, maxMs: 30_000 }
 const STANDBY_POLL_MS = 1_000
 const HALTED_POLL_MS = 5_000
-const RENEW_EVERY_MS = LEASE_TTL_MS / 4
 /** The same trouble is told once in this time. */
 const REPEAT_LOG_MS = 60_000
 const CATCH_UP_LOG_MS = 5_000
@@ -50,10 +50,6 @@ export type DaemonOptions = {
   readonly contexts: readonly ChainContext[]
   /** Chains whose reorg beyond finality a person accepted, by id. */
   readonly acceptReorgs: ReadonlySet<number>
-}
-
-export function leaseName(chainId: number): string {
-  return `chain:${chainId}`
 }
 
 export function createDaemon({ contexts, acceptReorgs }: DaemonOptions): Daemon {
@@ -141,43 +137,10 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
       while (!signal.aborted) {
         const lease = await acquire(signal)
         if (lease === null) break
-        const lost = new AbortController()
-        const both = AbortSignal.any([signal, lost.signal])
-        const heartbeat = renewUntil(context, lease, both, () => lost.abort())
-        await follow(lease, both)
-        lost.abort()
-        await heartbeat
-        // The lease is given back so that a successor need not wait; if that fails, it expires by itself.
-        await store
-          .releaseLease(lease)
-          .catch((error: unknown) => log.debug({ error }, 'The lease could not be given back'))
+        await whileHolding(context, lease, signal, both => follow(lease, both))
       }
       state.phase = 'stopped'
     },
-  }
-}
-
-/** Renews the lease until aborted; tells when it is lost. An unreachable database loses it by time. */
-async function renewUntil(
-  { store, clock, log, chain }: ChainContext,
-  lease: Lease,
-  signal: AbortSignal,
-  onLost: () => void,
-): Promise<void> {
-  let renewedAt = clock.monotonic()
-  while (!signal.aborted) {
-    await sleep(RENEW_EVERY_MS, signal)
-    if (signal.aborted) return
-    try {
-      if (!(await store.renewLease(lease))) {
-        log.warn({ chain: chain.name }, 'Another process took over this chain')
-        return onLost()
-      }
-      renewedAt = clock.monotonic()
-    } catch (error) {
-      if (clock.monotonic() - renewedAt > LEASE_TTL_MS) return onLost()
-      log.debug({ chain: chain.name, reason: describeError(error) }, 'The lease could not be renewed yet')
-    }
   }
 }
 

@@ -5,9 +5,10 @@
 import type { App } from './app.ts'
 import { countBlocks, type Ranges } from './core/range.ts'
 import type { Header } from './core/types.ts'
-import { type ChainState, leaseName } from './daemon.ts'
+import type { ChainState } from './daemon.ts'
 import { describeError } from './errors.ts'
 import type { EndpointHealth } from './source/source.ts'
+import { leaseName } from './steps/lease.ts'
 import type { Job } from './store/store.ts'
 
 /** A chain that is this many blocks behind its head is not ready. */

@@ -5,6 +5,7 @@
  * complete already (coverage) is left out, so the same command, run again after a crash, does only what is missing.
  */
 
+import { settledHeight } from '../core/lifecycle.ts'
 import { finalityAfter } from '../core/plan.ts'
 import { intersectRanges, mergeRanges, type Range, type Ranges, splitRanges, subtractRanges } from '../core/range.ts'
 import type { Address, Block } from '../core/types.ts'
@@ -29,10 +30,16 @@ export type BackfillPlan = {
   /** What is missing and final, lowest first. */
   readonly missing: Ranges
   readonly finalizedNumber: number
+  /** The highest block that is deep enough for a status. */
+  readonly settledHeight: number
 }
 
 /** What there is to do. @throws AppError if the node can't be asked */
-export async function planBackfill(context: ChainContext, { range, wallets }: BackfillInput, signal: AbortSignal): Promise<BackfillPlan> {
+export async function planBackfill(
+  context: ChainContext,
+  { range, wallets }: BackfillInput,
+  signal: AbortSignal,
+): Promise<BackfillPlan> {
   const { chain, source, store } = context
   const head = await source.head(signal)
   const checkpoint = await store.checkpoint(chain.id)
@@ -46,7 +53,16 @@ export async function planBackfill(context: ChainContext, { range, wallets }: Ba
     }),
   )
   const wanted = mergeRanges([{ from: range.from, to: Math.min(range.to, finalizedNumber) }])
-  return { missing: subtractRanges(wanted, await complete(context, wallets)), finalizedNumber }
+  return {
+    missing: subtractRanges(wanted, await complete(context, wallets)),
+    finalizedNumber,
+    settledHeight: settledHeight({
+      confirmations: chain.confirmations,
+      checkpointNumber: head.number,
+      tagNumber: null,
+      finalizedNumber,
+    }),
+  }
 }
 
 /** The blocks that are complete for everything that is asked for. */
@@ -65,12 +81,12 @@ export type BackfillResult = { readonly blocks: number; readonly activities: num
  */
 export async function backfill(
   context: ChainContext,
-  { wallets }: Pick<BackfillInput, 'wallets'>,
-  missing: Ranges,
+  wallets: BackfillInput['wallets'],
+  plan: BackfillPlan,
   onPiece: (blocksDone: number) => Promise<void>,
   signal: AbortSignal,
 ): Promise<BackfillResult> {
-  const pieces = splitRanges(missing, PIECE_BLOCKS)
+  const pieces = splitRanges(plan.missing, PIECE_BLOCKS)
   const downloads: Promise<Block[]>[] = []
   const download = (index: number) => {
     const piece = pieces[index]
@@ -82,11 +98,12 @@ export async function backfill(
   }
   let result: BackfillResult = { blocks: 0, activities: 0 }
   for (const [index, piece] of pieces.entries()) {
-    for (let ahead = index; ahead <= index + PIECES_AHEAD; ahead += 1) if (downloads[ahead] === undefined) download(ahead)
+    for (let ahead = index; ahead <= index + PIECES_AHEAD; ahead += 1)
+      if (downloads[ahead] === undefined) download(ahead)
     const blocks = (await downloads[index]) ?? []
     downloads[index] = Promise.resolve([])
     refuseBroken(context, blocks)
-    const activities = await commitPiece(context, piece, blocks, wallets, signal)
+    const activities = await commitPiece(context, piece, blocks, wallets, plan.settledHeight, signal)
     result = { blocks: result.blocks + blocks.length, activities: result.activities + activities }
     await onPiece(result.blocks)
   }
@@ -98,10 +115,14 @@ function refuseBroken({ chain }: ChainContext, blocks: readonly Block[]): void {
   for (const [index, block] of blocks.entries()) {
     const previous = blocks[index - 1]
     if (previous === undefined || block.parentHash === previous.hash) continue
-    throw new AppError('RPC_INCONSISTENT', `Block ${block.number} does not follow block ${previous.number}, though both are final.`, {
-      facts: { chain: chain.name, block: block.number },
-      hint: 'The endpoints disagree; check them with `doctor` and run the same command again.',
-    })
+    throw new AppError(
+      'RPC_INCONSISTENT',
+      `Block ${block.number} does not follow block ${previous.number}, though both are final.`,
+      {
+        facts: { chain: chain.name, block: block.number },
+        hint: 'The endpoints disagree; check them with `doctor` and run the same command again.',
+      },
+    )
   }
 }
 
@@ -110,6 +131,7 @@ async function commitPiece(
   range: Range,
   blocks: readonly Block[],
   wallets: readonly Address[] | null,
+  settled: number,
   signal: AbortSignal,
 ): Promise<number> {
   const { chain, registry, store } = context
@@ -117,10 +139,21 @@ async function commitPiece(
     await registry.refresh()
     const registryVersion = registry.version
     const sought = await store.sought()
-    const matched = await matchBlocks(context, blocks, wallets === null ? { sought } : { sought, only: new Set(wallets) }, signal)
+    const matched = await matchBlocks(
+      context,
+      blocks,
+      wallets === null ? { sought } : { sought, only: new Set(wallets) },
+      signal,
+    )
     try {
-      // All of it is final, so all of it is deep enough.
-      const written = await store.commitBackfill({ chain, registryVersion, range, wallets, settledHeight: range.to, ...matched })
+      const written = await store.commitBackfill({
+        chain,
+        registryVersion,
+        range,
+        wallets,
+        settledHeight: settled,
+        ...matched,
+      })
       return written.activities
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'REGISTRY_STALE' || attempt >= MAX_MATCHES) throw error

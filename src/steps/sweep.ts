@@ -6,6 +6,7 @@
  * a claim. A node's "not found" decides nothing.
  */
 
+import { settledHeight } from '../core/lifecycle.ts'
 import type { Hash } from '../core/types.ts'
 import { describeError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
@@ -54,6 +55,12 @@ async function takeUp(context: ChainContext, hash: Hash, signal: AbortSignal): P
       chain,
       registryVersion,
       block,
+      settledHeight: settledHeight({
+        confirmations: chain.confirmations,
+        checkpointNumber: checkpoint.number,
+        tagNumber: null,
+        finalizedNumber: checkpoint.finalizedNumber,
+      }),
       activities: activities.filter(row => row.transactionHash === hash),
       transactions: transactions.filter(({ inclusion }) => inclusion.transactionHash === hash),
     })

@@ -107,19 +107,20 @@ export function commitFound(
   found: BlockRows & {
     readonly chain: Chain
     readonly registryVersion: number
-    readonly block: { number: number; hash: Hash }
+    readonly block: { readonly number: number; readonly hash: Hash }
+    readonly settledHeight: number
   },
 ): Promise<boolean> {
   const { chain, block } = found
   return inTransaction(sql, async tx => {
     await holdRegistry(tx, found.registryVersion)
-    const [checkpoint] = await tx<{ final: boolean; canonical: boolean; settled_height: string }[]>`
+    const [checkpoint] = await tx<{ final: boolean; canonical: boolean }[]>`
       select ${block.number} <= least(c.finalized_number, c.block_number) as final,
         ${block.number} <= c.block_number and coalesce(h.hash = ${block.hash}, false) as canonical
       from indexer.checkpoints c left join indexer.headers h on h.chain_id = c.chain_id and h.number = ${block.number}
       where c.chain_id = ${chain.id} for share of c`
     if (checkpoint === undefined || !(checkpoint.final || checkpoint.canonical)) return false
-    await writeRows(tx, chain, found, checkpoint.final ? block.number : -1)
+    await writeRows(tx, chain, found, found.settledHeight)
     return true
   })
 }

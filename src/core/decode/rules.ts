@@ -105,5 +105,7 @@ function toJson(value: unknown): Json {
   if (typeof value === 'bigint' || typeof value === 'number') return value.toString()
   if (typeof value === 'boolean') return value
   if (typeof value !== 'string') return null
-  return /^0x[0-9a-fA-F]*$/.test(value) ? value.toLowerCase() : cleanText(value, MAX_TEXT_LENGTH)
+  return /^0x[0-9a-fA-F]*$/.test(value)
+    ? value.toLowerCase().slice(0, MAX_TEXT_LENGTH)
+    : cleanText(value, MAX_TEXT_LENGTH)
 }

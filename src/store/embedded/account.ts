@@ -50,6 +50,18 @@ export async function canReach(
 ): Promise<boolean> {
   if (account === undefined) return true
   const result = await runCommand('/bin/sh', ['-c', `test -${test} "$1"`, 'sh', path], { account, signal })
+  // A shell that was cut short has not answered, and a wrong no would move the data.
+  if (result.exitCode === null) {
+    throw new AppError(
+      'EMBEDDED_UNAVAILABLE',
+      'Whether the user of the local Postgres reaches its files is not known.',
+      {
+        facts: { path, uid: account.uid },
+        hint: 'Try again, or set DATABASE_URL.',
+        retryable: true,
+      },
+    )
+  }
   return result.exitCode === 0
 }
 

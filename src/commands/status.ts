@@ -1,0 +1,53 @@
+/**
+ * `status`: how far every chain is, in plain words or as JSON.
+ */
+
+import { withApp } from '../app.ts'
+import { describeDuration } from '../ops/progress.ts'
+import { type ChainStatus, type Status, statusOf } from '../status.ts'
+import type { Job } from '../store/store.ts'
+import type { CommandInput, ExitCode } from './command.ts'
+
+export function runStatus(input: CommandInput, { json }: { readonly json: boolean }): Promise<ExitCode> {
+  return withApp<ExitCode>({ ...input, logTo: 2, migrate: false }, async app => {
+    const status = await statusOf(app, { states: null })
+    if (json) input.print(JSON.stringify(status, null, 2))
+    else for (const line of describeStatus(status)) input.print(line)
+    return 0
+  })
+}
+
+/** The status as lines of text. */
+export function describeStatus({ chains, wallets, transactions, jobs }: Status): string[] {
+  return [
+    ...chains.flatMap(describeChain),
+    `Wallets: ${wallets.users} of users, ${wallets.watched} watched${wallets.waitingForAttribution > 0 ? `, ${wallets.waitingForAttribution} waiting to be attributed` : ''}`,
+    `Transactions: ${transactions.confirmed} confirmed, ${transactions.failed} failed, ${transactions.pending} pending (${transactions.sought} of them not found on any chain yet${transactions.malformed > 0 ? `, ${transactions.malformed} with a malformed hash` : ''})`,
+    ...jobs.map(describeJob),
+  ]
+}
+
+function describeChain(chain: ChainStatus): string[] {
+  const number = (value: number | null) => (value === null ? 'unknown' : value.toLocaleString('en-US'))
+  const lag =
+    chain.lagBlocks === null
+      ? ''
+      : chain.lagBlocks === 0
+        ? ', up to date'
+        : `, ${number(chain.lagBlocks)} blocks behind`
+  const age = chain.lagSeconds === null ? '' : `, last block ${describeDuration(chain.lagSeconds)} ago`
+  return [
+    `${chain.chain} (${chain.id}): indexed ${chain.indexed === null ? 'nothing yet' : number(chain.indexed)}, head ${number(chain.head)}${lag}${age}, final up to ${number(chain.finalized)}`,
+    `  ${chain.followed ? 'followed by a daemon' : 'no daemon follows it'}; ${number(chain.coveredBlocks)} blocks complete; ${number(chain.pending)} transactions pending`,
+    ...chain.endpoints.map(
+      endpoint =>
+        `  ${endpoint.healthy ? 'ok  ' : 'bad '} ${endpoint.name}${endpoint.latencyMs === null ? '' : ` ${endpoint.latencyMs} ms`}${endpoint.healthy || endpoint.lastError === null ? '' : `: ${endpoint.lastError}`}`,
+    ),
+    ...(chain.problem === null ? [] : [`  ${chain.problem}`]),
+  ]
+}
+
+function describeJob(job: Job): string {
+  const share = job.blocksTotal === 0 ? 100 : Math.floor((job.blocksDone / job.blocksTotal) * 100)
+  return `${job.kind} of chain ${job.chainId}, blocks ${job.range.from} to ${job.range.to}: ${job.state}, ${share} %, ${describeDuration(job.updatedSecondsAgo)} ago`
+}

@@ -1,0 +1,15 @@
+/**
+ * Waiting that a shutdown can end.
+ */
+
+import { setTimeout as wait } from 'node:timers/promises'
+
+/** Resolves after `ms`, or at once when the signal aborts. Never rejects: the caller looks at the signal. */
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  if (ms <= 0 || signal?.aborted) return
+  try {
+    await wait(ms, undefined, signal === undefined ? {} : { signal })
+  } catch (error) {
+    if (!signal?.aborted) throw error
+  }
+}
