@@ -268,7 +268,7 @@ async function upsertInclusions(tx: Tx, inclusions: readonly StoredInclusion[]):
       ${inclusions.map(row => row.blockNumber)}::bigint[], ${inclusions.map(row => row.blockHash)}::text[],
       ${inclusions.map(row => row.transactionIndex)}::integer[], ${inclusions.map(row => row.timestamp)}::bigint[],
       ${inclusions.map(row => row.sender)}::text[], ${inclusions.map(row => row.nonce)}::bigint[],
-      ${inclusions.map(row => row.succeeded)}::boolean[], ${inclusions.map(row => row.settled)}::boolean[]
+      ${booleans(inclusions.map(row => row.succeeded))}::boolean[], ${booleans(inclusions.map(row => row.settled))}::boolean[]
     )
     on conflict (tx_hash, chain_id) do update set
       block_number = excluded.block_number, block_hash = excluded.block_hash, transaction_index = excluded.transaction_index,
@@ -283,8 +283,8 @@ async function upsertLedger(tx: Tx, decided: readonly Decided[]): Promise<void> 
     select * from unnest(
       ${decided.map(({ inclusion }) => inclusion.transactionHash)}::text[],
       ${decided.map(({ ledger }) => ledger.applicationHash)}::text[],
-      ${decided.map(({ ledger }) => ledger.keepsUser)}::boolean[],
-      ${decided.map(({ ledger }) => ledger.keepsEventType)}::boolean[],
+      ${booleans(decided.map(({ ledger }) => ledger.keepsUser))}::boolean[],
+      ${booleans(decided.map(({ ledger }) => ledger.keepsEventType))}::boolean[],
       ${decided.map(({ ledger }) => ledger.status)}::text[],
       ${decided.map(({ ledger }) => ledger.chainId)}::integer[]
     )
@@ -358,4 +358,9 @@ async function insertTransitions(
       ${rows.map(({ transition }) => transition.reason)}::text[], ${rows.map(({ inclusion }) => inclusion.blockNumber)}::bigint[],
       ${rows.map(({ inclusion }) => inclusion.blockHash)}::text[]
     )`
+}
+
+/** As text: the driver takes the type of an array from its first element and would send one boolean. */
+function booleans(values: readonly (boolean | null)[]): (string | null)[] {
+  return values.map(value => (value === null ? null : String(value)))
 }
