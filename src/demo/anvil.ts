@@ -91,22 +91,144 @@ export async function startAnvil(options: AnvilOptions): Promise<Anvil> {
 }
 
 function argumentsOf(options: AnvilOptions): string[] {
-  const mining =
-    options.blockTime === undefined ? ['--no-mining'] : ['--block-time', String(options.blockTime), '--mixed-mining']
   const given: readonly (readonly [string, string | number | undefined])[] = [
+    ['--block-time', options.blockTime],
     ['--slots-in-an-epoch', options.slotsInAnEpoch],
     ['--number', options.number],
     ['--fork-url', options.forkUrl],
     ['--timestamp', options.timestamp],
   ]
+  const network = `--host 127.0.0.1 --port ${options.port ?? 0} --chain-id ${options.chainId} --no-cors`
+  // Accounts of its own would only slow its start: whoever sends has keys and sets balances.
+  const behaviour = `--accounts 1 --hardfork ${HARDFORK} --order fifo --color never`
   return [
-    ...['--host', '127.0.0.1', '--port', String(options.port ?? 0), '--chain-id', String(options.chainId)],
-    // Accounts of its own would only slow its start: the traffic has its own keys.
-    ...['--accounts', '1', '--hardfork', HARDFORK, '--order', 'fifo', '--color', 'never', '--no-cors'],
-    ...(options.blockTime !== undefined && Number.isInteger(options.blockTime)
-      ? mining.slice(0, 2)
-      : mining.slice(0, 2)),
+    ...network.split(' '),
+    ...behaviour.split(' '),
+    ...(options.blockTime === undefined ? ['--no-mining'] : []),
     ...given.flatMap(([flag, value]) => (value === undefined ? [] : [flag, String(value)])),
     ...(options.args ?? []),
   ]
+}
+
+// ── The program ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** How the packages of Foundry name what Node calls x64. */
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' }
+
+function findProgram(): string {
+  const name = `@foundry-rs/anvil-${process.platform}-${ARCHITECTURES[process.arch] ?? process.arch}`
+  try {
+    // The platform's package is a dependency of Anvil's, not ours, so it is looked up from there.
+    const anvil = createRequire(import.meta.url).resolve('@foundry-rs/anvil/package.json')
+    const manifest = createRequire(anvil).resolve(`${name}/package.json`)
+    return join(dirname(manifest), 'bin', process.platform === 'win32' ? 'anvil.exe' : 'anvil')
+  } catch (cause) {
+    throw new AppError('EMBEDDED_UNAVAILABLE', 'There is no local chain to start: Anvil is not installed.', {
+      facts: { package: name },
+      hint: 'Run npm ci with its development dependencies.',
+      cause,
+    })
+  }
+}
+
+function keep(child: ChildProcess): void {
+  running.add(child)
+  if (isHooked) return
+  isHooked = true
+  process.on('exit', () => {
+    for (const left of running) left.kill('SIGKILL')
+  })
+}
+
+/** Waits for the line that names the port. What comes after it is read and thrown away, so that the pipe never fills. */
+async function readPort(child: ChildProcess, gone: Promise<unknown>): Promise<number> {
+  let output = ''
+  let port: number | undefined
+  const found = new Promise<void>(resolve => {
+    const read = (chunk: Buffer) => {
+      if (port !== undefined) return
+      output = (output + chunk.toString('utf8')).slice(-MAX_OUTPUT_LENGTH)
+      const match = LISTENING.exec(output)
+      if (match === null) return
+      port = Number(match[1])
+      resolve()
+    }
+    child.stdout?.on('data', read)
+    child.stderr?.on('data', read)
+  })
+  let problem: Error | undefined
+  child.once('error', error => {
+    problem = error
+  })
+  const deadline = new AbortController()
+  await Promise.race([found, gone, sleep(START_DEADLINE_MS, deadline.signal)])
+  deadline.abort()
+  if (port !== undefined) return port
+  throw new AppError('EMBEDDED_UNAVAILABLE', 'The local chain did not start.', {
+    facts: { output: output.trim().slice(-300), exitCode: child.exitCode, signal: child.signalCode },
+    hint: 'Run npm ci again; the program needs a 64-bit Linux, macOS or Windows.',
+    ...(problem === undefined ? {} : { cause: problem }),
+  })
+}
+
+async function end(child: ChildProcess, gone: Promise<unknown>): Promise<void> {
+  if (!running.has(child)) return
+  child.kill('SIGTERM')
+  const deadline = new AbortController()
+  await Promise.race([gone, sleep(STOP_DEADLINE_MS, deadline.signal)])
+  deadline.abort()
+  if (!running.has(child)) return
+  // Nothing can be lost with it: its state lives in memory only.
+  child.kill('SIGKILL')
+  await gone
+}
+
+// ── Its answers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+async function checkChain(rpc: Anvil['rpc'], chainId: number): Promise<void> {
+  const answer = await rpc('eth_chainId')
+  if (Number(answer) === chainId) return
+  throw new AppError('EMBEDDED_UNAVAILABLE', 'The local chain answers with another chain id.', {
+    facts: { expected: chainId, found: String(answer) },
+  })
+}
+
+type Answer = { readonly result?: unknown; readonly error?: { readonly code: number; readonly message: string } }
+
+async function request(url: string, method: string, params: readonly unknown[]): Promise<unknown> {
+  const [result] = await requestAll(url, [{ method, params }])
+  return result
+}
+
+/** Several requests in one: their results in the same order. Throws like `rpc` for the first that is refused. */
+export async function requestAll(
+  url: string,
+  calls: readonly { readonly method: string; readonly params: readonly unknown[] }[],
+): Promise<unknown[]> {
+  if (calls.length === 0) return []
+  const body = calls.map(({ method, params }, id) => ({ jsonrpc: '2.0', id, method, params }))
+  let answers: (Answer & { readonly id: number })[]
+  try {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body.length === 1 ? body[0] : body),
+      signal: AbortSignal.timeout(RPC_DEADLINE_MS),
+    })
+    const parsed: unknown = await response.json()
+    answers = (Array.isArray(parsed) ? parsed : [parsed]) as typeof answers
+  } catch (cause) {
+    throw new AppError('RPC_UNAVAILABLE', 'The local chain does not answer.', {
+      facts: { method: calls[0]?.method },
+      cause,
+    })
+  }
+  const byId = new Map(answers.map(answer => [answer.id, answer]))
+  return calls.map(({ method }, id) => {
+    const answer = byId.get(id)
+    if (answer !== undefined && answer.error === undefined) return answer.result
+    throw new AppError('RPC_REJECTED', 'The local chain refused a request.', {
+      facts: { method, code: answer?.error?.code, reason: answer?.error?.message ?? 'no answer' },
+    })
+  })
 }
