@@ -69,19 +69,17 @@ export function decideRow({
   if (lowestChainId !== inclusion.chainId) return null
   const [adopted] = existing
   // A row that is there without a ledger entry was inserted by the application; one that vanished, went with its user.
-  const memory: Omit<Ledger, 'status' | 'chainId'> =
-    adopted === undefined
-      ? { applicationHash: null, keepsUser: false, keepsEventType: false }
-      : (ledger ?? { applicationHash: adopted.hashAsWritten, keepsUser: adopted.userId !== null, keepsEventType: true })
+  const memory = adopted === undefined ? OURS : (ledger ?? adopt(adopted))
 
   const values = (row: ExistingRow | null): RowValues | null => {
-    const userId = row !== null && memory.keepsUser ? row.userId : (summaries[0]?.userId ?? row?.userId ?? null)
+    const keeps = row === null ? OURS : keptOf(row, inclusion.transactionHash, memory)
+    const userId = row !== null && keeps.keepsUser ? row.userId : (summaries[0]?.userId ?? row?.userId ?? null)
     const summary = summaries.find(({ userId: id }) => id === userId)
     if (row === null && summary === undefined) return null
     return {
       userId,
       eventType:
-        row !== null && (memory.keepsEventType || summary === undefined) ? row.eventType : (summary?.eventType ?? ''),
+        row !== null && (keeps.keepsEventType || summary === undefined) ? row.eventType : (summary?.eventType ?? ''),
       amount: summary?.amount ?? null,
       rawAmount: summary?.rawAmount ?? null,
       token: summary?.token ?? null,
@@ -101,7 +99,27 @@ export function decideRow({
   return {
     rows,
     status,
-    ledger: { ...memory, status, chainId: inclusion.chainId },
+    ledger: {
+      applicationHash: memory.applicationHash,
+      keepsUser: memory.keepsUser,
+      keepsEventType: memory.keepsEventType,
+      status,
+      chainId: inclusion.chainId,
+    },
     transitions: transitionsOfInclusion(before, sameBlock, inclusion.succeeded, settled),
   }
+}
+
+type Kept = Pick<Ledger, 'applicationHash' | 'keepsUser' | 'keepsEventType'>
+
+const OURS: Kept = { applicationHash: null, keepsUser: false, keepsEventType: false }
+
+function adopt(row: ExistingRow): Kept {
+  return { applicationHash: row.hashAsWritten, keepsUser: row.userId !== null, keepsEventType: true }
+}
+
+/** What stays in one of the rows: another spelling than ours is the application's, also where our own row was there first. */
+function keptOf(row: ExistingRow, hash: Hash, memory: Kept): Kept {
+  const isRemembered = row.hashAsWritten === (memory.applicationHash ?? hash)
+  return isRemembered ? memory : adopt(row)
 }

@@ -27,7 +27,7 @@ export async function sweep(
   signal: AbortSignal,
 ): Promise<SweepResult> {
   const enrolled = await store.enrollApplicationRows(scope)
-  const restored = await store.restoreStatuses(scope)
+  const restored = await store.restoreRows(new Map(contexts.map(({ chain }) => [chain.id, chain])), scope)
   let found = 0
   for (const hash of await store.nextSought(MAX_SOUGHT_PER_SWEEP, ASK_AGAIN_AFTER_MS)) {
     for (const context of contexts) {

@@ -5,10 +5,14 @@
  * daemon wrote was overwritten. `created_at` is no cursor, because a transaction that commits late carries an early time.
  */
 
+import type { Chain } from '../core/chain.ts'
 import type { Hash } from '../core/types.ts'
 import { inTransaction, read, type Sql } from './connection.ts'
+import { ownersOf } from './registry.ts'
+import { rederiveTransactions } from './transactions.ts'
 
 const MAX_ENROLLED = 1_000
+const MAX_RESTORED = 500
 
 /** Takes note of rows that are new here. @returns how many */
 export async function enrollApplicationRows(sql: Sql, scope: 'pending' | 'all'): Promise<number> {
@@ -27,15 +31,26 @@ export async function enrollApplicationRows(sql: Sql, scope: 'pending' | 'all'):
   })
 }
 
-/** Sets right what the application overwrote: pending rows that were decided, or (`all`) any difference. @returns how many rows */
-export async function restoreStatuses(sql: Sql, scope: 'pending' | 'all'): Promise<number> {
-  const restored = await read(sql`
-    update user_transactions u set status = k.status, block_number = i.block_number
-    from indexer.transactions k join indexer.inclusions i on i.tx_hash = k.tx_hash and i.chain_id = k.chain_id
-    where k.tx_hash = lower(u.tx_hash)
-      and ${scope === 'pending' ? sql`u.status = 'pending'` : sql`true`}
-      and (u.status is distinct from k.status or u.block_number is distinct from i.block_number)`)
-  return restored.count
+/** Sets right what the application overwrote: pending rows that were decided, or (`all`) any difference. @returns how many */
+export async function restoreRows(
+  sql: Sql,
+  chains: ReadonlyMap<number, Chain>,
+  scope: 'pending' | 'all',
+): Promise<number> {
+  const rows = await read(sql<{ tx_hash: Hash }[]>`
+    select distinct k.tx_hash
+    from user_transactions u
+    join indexer.transactions k on k.tx_hash = lower(u.tx_hash)
+    join indexer.inclusions i on i.tx_hash = k.tx_hash and i.chain_id = k.chain_id
+    where ${scope === 'pending' ? sql`u.status = 'pending'` : sql`true`}
+      and k.chain_id = any(${[...chains.keys()]}::integer[])
+      and (u.status is distinct from k.status or u.block_number is distinct from i.block_number)
+    limit ${MAX_RESTORED}`)
+  const hashes = rows.map(row => row.tx_hash)
+  if (hashes.length > 0) {
+    await inTransaction(sql, async tx => rederiveTransactions(tx, chains, hashes, await ownersOf(tx, hashes)))
+  }
+  return hashes.length
 }
 
 /** Hashes that no chain has shown yet: a block that holds one is told of even if no tracked wallet takes part. */

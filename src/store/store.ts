@@ -58,7 +58,8 @@ export type Store = {
   watchlist(): Promise<registry.WatchedWallet[]>
 
   enrollApplicationRows(scope: 'pending' | 'all'): Promise<number>
-  restoreStatuses(scope: 'pending' | 'all'): Promise<number>
+  /** Sets right what the application overwrote. @returns how many rows */
+  restoreRows(chains: ReadonlyMap<number, Chain>, scope: 'pending' | 'all'): Promise<number>
   sought(): Promise<Set<Hash>>
   nextSought(limit: number, notWithinMs: number): Promise<Hash[]>
 
@@ -107,7 +108,7 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     removeFromWatchlist: address => registry.removeFromWatchlist(sql, address),
     watchlist: () => registry.listWatchlist(sql),
     enrollApplicationRows: scope => sought.enrollApplicationRows(sql, scope),
-    restoreStatuses: scope => sought.restoreStatuses(sql, scope),
+    restoreRows: (chains, scope) => sought.restoreRows(sql, chains, scope),
     sought: () => sought.loadSought(sql),
     nextSought: (limit, notWithinMs) => sought.nextSought(sql, limit, notWithinMs),
     tokens: (chainId, addresses) => tokens.loadTokens(sql, chainId, addresses),

@@ -268,7 +268,7 @@ async function upsertInclusions(tx: Tx, inclusions: readonly StoredInclusion[]):
       ${inclusions.map(row => row.blockNumber)}::bigint[], ${inclusions.map(row => row.blockHash)}::text[],
       ${inclusions.map(row => row.transactionIndex)}::integer[], ${inclusions.map(row => row.timestamp)}::bigint[],
       ${inclusions.map(row => row.sender)}::text[], ${inclusions.map(row => row.nonce)}::bigint[],
-      ${booleans(inclusions.map(row => row.succeeded))}::boolean[], ${booleans(inclusions.map(row => row.settled))}::boolean[]
+      ${booleans(inclusions.map(row => row.succeeded))}::text[]::boolean[], ${booleans(inclusions.map(row => row.settled))}::text[]::boolean[]
     )
     on conflict (tx_hash, chain_id) do update set
       block_number = excluded.block_number, block_hash = excluded.block_hash, transaction_index = excluded.transaction_index,
@@ -283,8 +283,8 @@ async function upsertLedger(tx: Tx, decided: readonly Decided[]): Promise<void> 
     select * from unnest(
       ${decided.map(({ inclusion }) => inclusion.transactionHash)}::text[],
       ${decided.map(({ ledger }) => ledger.applicationHash)}::text[],
-      ${booleans(decided.map(({ ledger }) => ledger.keepsUser))}::boolean[],
-      ${booleans(decided.map(({ ledger }) => ledger.keepsEventType))}::boolean[],
+      ${booleans(decided.map(({ ledger }) => ledger.keepsUser))}::text[]::boolean[],
+      ${booleans(decided.map(({ ledger }) => ledger.keepsEventType))}::text[]::boolean[],
       ${decided.map(({ ledger }) => ledger.status)}::text[],
       ${decided.map(({ ledger }) => ledger.chainId)}::integer[]
     )
@@ -360,7 +360,7 @@ async function insertTransitions(
     )`
 }
 
-/** As text: the driver takes the type of an array from its first element and would send one boolean. */
+/** As text, to be cast in SQL: the driver sends an array of booleans as one boolean, and any text for a boolean as false. */
 function booleans(values: readonly (boolean | null)[]): (string | null)[] {
   return values.map(value => (value === null ? null : String(value)))
 }
