@@ -50,7 +50,7 @@ const EVM_VERSION = 'prague'
 export async function compileContracts(): Promise<Contracts> {
   const sources = await readSources()
   const require = createRequire(import.meta.url)
-  const { version } = load<{ version: string }>(require, 'solc/package.json')
+  const { version } = load(require, 'solc/package.json') as { version: string }
   const key = createHash('sha256')
     .update(JSON.stringify([version, EVM_VERSION, NAMES, sources]))
     .digest('hex')
@@ -58,7 +58,7 @@ export async function compileContracts(): Promise<Contracts> {
   const cached = await readFile(path, 'utf8').catch(() => undefined)
   // Written under another name and renamed, so it is whole.
   if (cached !== undefined) return JSON.parse(cached) as Contracts
-  const contracts = compile(load<Compiler>(require, 'solc'), sources)
+  const contracts = compile(load(require, 'solc') as Compiler, sources)
   await store(path, JSON.stringify(contracts))
   return contracts
 }
@@ -72,9 +72,9 @@ async function readSources(): Promise<Sources> {
   return Object.fromEntries(await Promise.all(entries)) as Sources
 }
 
-function load<T>(require: NodeJS.Require, name: string): T {
+function load(require: NodeJS.Require, name: string): unknown {
   try {
-    return require(name) as T
+    return require(name)
   } catch (cause) {
     throw new AppError('EMBEDDED_UNAVAILABLE', 'The contracts of the local chains cannot be compiled.', {
       facts: { module: name },
