@@ -179,7 +179,12 @@ export function countApprovals(receipts: readonly RpcReceipt[]): number {
     .filter(({ topics, data }) => {
       const [topic0, owner] = topics
       const isApproval = topic0 === TOPIC.approval || topic0 === TOPIC.approvalForAll
-      return isApproval && topics.length >= 3 && topics.length - 1 + wordsOf(data).length === 3 && addressOf(owner?.slice(2)) !== ZERO
+      return (
+        isApproval &&
+        topics.length >= 3 &&
+        topics.length - 1 + wordsOf(data).length === 3 &&
+        addressOf(owner?.slice(2)) !== ZERO
+      )
     }).length
 }
 

@@ -24,16 +24,16 @@ function readText(path: string): string {
   return existsSync(file) ? readFileSync(file, 'utf8') : gunzipSync(readFileSync(`${file}.gz`)).toString('utf8')
 }
 
-export function readFixture<T>(path: string): T {
-  return JSON.parse(readText(path)) as T
+export function readFixture(path: string): unknown {
+  return JSON.parse(readText(path))
 }
 
 /** The lines of a file with one JSON value a line. */
-export function readFixtureLines<T>(path: string): T[] {
+export function readFixtureLines(path: string): unknown[] {
   return readText(path)
     .split('\n')
     .filter(line => line !== '')
-    .map(line => JSON.parse(line) as T)
+    .map(line => JSON.parse(line) as unknown)
 }
 
 function has(path: string): boolean {
@@ -44,8 +44,8 @@ function has(path: string): boolean {
 export function readMainnetBlock(number: number): ReplayBlock {
   const receipts = `mainnet/receipts/${number}.json`
   return {
-    block: readFixture<RpcBlock>(`mainnet/blocks/${number}.json`),
-    receipts: has(receipts) ? readFixture<RpcReceipt[]>(receipts) : null,
+    block: readFixture(`mainnet/blocks/${number}.json`) as RpcBlock,
+    receipts: has(receipts) ? (readFixture(receipts) as RpcReceipt[]) : null,
   }
 }
 
@@ -68,7 +68,10 @@ export type ListedTransfer = {
   readonly standard?: 'erc20' | 'erc721'
 }
 
-export type ListedTransfers = { readonly program: 'chainstorage' | 'ethereum-etl'; readonly transfers: readonly ListedTransfer[] }
+export type ListedTransfers = {
+  readonly program: 'chainstorage' | 'ethereum-etl'
+  readonly transfers: readonly ListedTransfer[]
+}
 
 const ETL_RANGES: readonly (readonly [number, number])[] = [
   [1_755_634, 1_755_635],
@@ -78,12 +81,12 @@ const ETL_RANGES: readonly (readonly [number, number])[] = [
 /** What independent programs said of the token transfers of a block; null where none was asked. */
 export function readListedTransfers(number: number): ListedTransfers | null {
   const path = `oracle/chainstorage/${number}.token_transfers.json`
-  if (has(path)) return { program: 'chainstorage', transfers: readFixture<ListedTransfer[]>(path) }
+  if (has(path)) return { program: 'chainstorage', transfers: readFixture(path) as ListedTransfer[] }
   const range = ETL_RANGES.find(([from, to]) => number >= from && number <= to)
   if (range === undefined) return null
-  const all = readFixture<(ListedTransfer & { blockNumber: number })[]>(
+  const all = readFixture(
     `oracle/ethereum-etl-${range[0]}-${range[1]}/token_transfers.normalized.json`,
-  )
+  ) as (ListedTransfer & { blockNumber: number })[]
   return { program: 'ethereum-etl', transfers: all.filter(({ blockNumber }) => blockNumber === number) }
 }
 
@@ -100,5 +103,5 @@ export type ValueTrace = {
 
 export function readValueTraces(number: number): ValueTrace[] | null {
   const path = `oracle/chainstorage/${number}.native_value_traces.json`
-  return has(path) ? readFixture<ValueTrace[]>(path) : null
+  return has(path) ? (readFixture(path) as ValueTrace[]) : null
 }

@@ -35,8 +35,8 @@ export type ReplayOptions = {
   /** Heights of the tags; by default the highest block is final. null: nothing is yet. */
   readonly safe?: number | null
   readonly finalized?: number | null
-  /** `eth_call`: the returned bytes, or `revert`. Absent: every call returns nothing, as for an account without code. */
-  readonly call?: (to: string, data: string, block: number | string) => string | 'revert'
+  /** `eth_call`: the returned bytes; null: the call reverts. Absent: each returns nothing, as for an account without code. */
+  readonly call?: (to: string, data: string, block: number | string) => string | null
   /** `eth_getTransactionCount`; null: that state was pruned. Absent: all of it was. */
   readonly nonce?: (address: string, block: number | string) => number | null
   /** `eth_getCode`. Absent: no account has code. */
@@ -231,14 +231,16 @@ function ownAnswer(state: State, method: string, params: readonly unknown[]): An
       return { kind: 'result', json: chain.transaction(String(first)) ?? NULL }
     case 'eth_getTransactionCount': {
       const nonce = options.nonce?.(String(first), blockOf(second)) ?? null
-      return nonce === null ? refuse(STATE_GONE, 'missing trie node 0x00 (path ) state is not available') : resultOf(hexOf(nonce))
+      return nonce === null
+        ? refuse(STATE_GONE, 'missing trie node 0x00 (path ) state is not available')
+        : resultOf(hexOf(nonce))
     }
     case 'eth_getCode':
       return resultOf(options.code?.(String(first)) ?? '0x')
     case 'eth_call': {
       const { to, data } = first as { to: string; data: string }
-      const answer = options.call?.(to, data, blockOf(second)) ?? '0x'
-      return answer === 'revert' ? refuse(REVERTED, 'execution reverted', '0x') : resultOf(answer)
+      const answer = options.call === undefined ? '0x' : options.call(to, data, blockOf(second))
+      return answer === null ? refuse(REVERTED, 'execution reverted', '0x') : resultOf(answer)
     }
     default:
       return notFound(method)
