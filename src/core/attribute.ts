@@ -61,7 +61,7 @@ export function activityRows(
 }
 
 /**
- * What is known of each transaction of a block that concerns a user.
+ * What is known of each transaction of a block that concerns a tracked wallet.
  *
  * @param sought hashes that the application asked about: their inclusion is told even if no user takes part
  */
@@ -75,8 +75,10 @@ export function transactionFacts(
   const byHash = Map.groupBy(rows, row => row.transactionHash)
   const facts: TransactionFacts[] = []
   for (const transaction of block.transactions) {
-    const summaries = summarizeUsers(byHash.get(transaction.hash) ?? [], transaction.from, chain, ownerOf)
-    if (summaries.length === 0 && !isSought(transaction.hash)) continue
+    const own = byHash.get(transaction.hash)
+    // Also where only watched wallets take part: one of them may be a user's tomorrow.
+    if (own === undefined && !isSought(transaction.hash)) continue
+    const summaries = summarizeUsers(own ?? [], transaction.from, chain, ownerOf)
     facts.push({ inclusion: inclusionOf(block, transaction, chain.id), summaries })
   }
   return facts

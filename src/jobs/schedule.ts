@@ -21,7 +21,7 @@ export type Jobs = { stop(): Promise<void> }
 export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal): Jobs {
   const [first] = contexts
   if (first === undefined) return { stop: async () => undefined }
-  const { store, chains, log } = first
+  const { store, chains, log, registry } = first
   const running = new Set<Promise<void>>()
 
   const add = (name: string, pattern: string, work: () => Promise<void>) => {
@@ -52,6 +52,8 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
     add('sweep-pending', EVERY_TWO_SECONDS, sweepRows('pending')),
     add('sweep-all', EVERY_MINUTE, sweepRows('all')),
     add('attribute', EVERY_SECOND, async () => {
+      // Also while no block comes: what somebody owns is shown as theirs within seconds of signing up.
+      await registry.refresh()
       for (let count = 0; count < MAX_WALLETS_PER_RUN && !signal.aborted; count += 1) {
         if (!(await store.attributeNextWallet(chains))) return
       }
