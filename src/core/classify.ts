@@ -65,40 +65,55 @@ function userOperationOwner(rows: readonly ClassifiedRow[], ownerOf: OwnerOf): s
 function summarize(rows: readonly ClassifiedRow[], chain: Chain): Omit<UserSummary, 'userId'> {
   const ranked = rows
     .map(row => ({ row, rank: rankOf(row, chain) }))
-    .toSorted((a, b) => a.rank.class - b.rank.class || a.rank.order - b.rank.order || comparePositions(a.row, b.row))
+    .toSorted(
+      (a, b) =>
+        a.rank.class - b.rank.class ||
+        a.rank.order - b.rank.order ||
+        comparePositions(a.row, b.row) ||
+        a.rank.item - b.rank.item,
+    )
   const best = ranked[0]
   if (best === undefined) throw new RangeError('a transaction without activities has no summary')
   const { amount, rawAmount, token, tokenAddress } = best.row
   return { eventType: best.rank.eventType, amount, rawAmount, token, tokenAddress }
 }
 
-type Rank = { readonly class: number; readonly order: number; readonly eventType: string }
+type Rank = {
+  readonly class: number
+  readonly order: number
+  /** Place of the activity within its rule; 0 otherwise. */
+  readonly item: number
+  readonly eventType: string
+}
 
 function rankOf(row: ClassifiedRow, chain: Chain): Rank {
   const { activityType, metadata } = row
   const isTransfer = activityType === 'TRANSFER_IN' || activityType === 'TRANSFER_OUT'
   const rule = findRuleOfRow(row, chain)
   if (rule !== null) return { class: RULE_CLASS, ...rule }
-  if (isTransfer && metadata['internal'] === true) return { class: INTERNAL_CLASS, order: 0, eventType: 'TRANSFER' }
+  if (isTransfer && metadata['internal'] === true)
+    return { class: INTERNAL_CLASS, order: 0, item: 0, eventType: 'TRANSFER' }
   return {
     class: CLASS_OF_TYPE[activityType] ?? RULE_CLASS,
     order: Number.MAX_SAFE_INTEGER,
+    item: 0,
     eventType: isTransfer ? 'TRANSFER' : activityType,
   }
 }
 
 /** The rule that made a row, found again by the names that it left in the metadata. */
-function findRuleOfRow(row: ClassifiedRow, chain: Chain): { order: number; eventType: string } | null {
+function findRuleOfRow(row: ClassifiedRow, chain: Chain): Omit<Rank, 'class'> | null {
   const { contract, event } = row.metadata
   if (typeof contract !== 'string' || typeof event !== 'string') return null
   for (const rules of chain.rules.values()) {
     for (const rule of rules.values()) {
       if (rule.contractName !== contract || rule.abi.name !== event) continue
-      const activity = rule.activities.find(({ type }) => type === row.activityType)
-      if (activity !== undefined) return { order: rule.order, eventType: activity.eventType }
+      const item = rule.activities.findIndex(({ type }) => type === row.activityType)
+      const activity = rule.activities[item]
+      if (activity !== undefined) return { order: rule.order, item, eventType: activity.eventType }
     }
   }
-  return { order: Number.MAX_SAFE_INTEGER, eventType: row.activityType }
+  return { order: Number.MAX_SAFE_INTEGER, item: 0, eventType: row.activityType }
 }
 
 /** The transaction itself first, then by log and item, OUT before IN. */

@@ -48,7 +48,8 @@ export function planStep({ checkpoint, head, ownHashAtHead, startBlock, maxBlock
 
 /**
  * The highest block that no reorg may touch: the `finalized` tag, else head − max(64, confirmations). Never lower than it was:
- * a node that forgets what is final does not make it undecided again.
+ * a node that forgets what is final does not make it undecided again; and never above the head: because it can't be taken back,
+ * one absurd tag would make blocks final that nobody has seen.
  */
 export function finalityAfter(input: {
   readonly headNumber: number
@@ -57,5 +58,5 @@ export function finalityAfter(input: {
   readonly previous: number
 }): number {
   const depth = Math.max(FINALITY_DEPTH, typeof input.confirmations === 'number' ? input.confirmations : 0)
-  return Math.max(input.previous, input.finalizedTag ?? input.headNumber - depth, -1)
+  return Math.max(input.previous, Math.min(input.finalizedTag ?? input.headNumber - depth, input.headNumber), -1)
 }

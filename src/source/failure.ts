@@ -25,22 +25,42 @@ const THROTTLED = /rate.?limit|too many requests|quota|capacity|throttl|exceeded
 const UNSUPPORTED =
   /method.{0,60}(not (found|supported|available|exist|allowed|whitelisted|implemented)|does not exist|is disabled)|unsupported method|unknown method/i
 const STATE_GONE =
-  /missing trie node|state .{0,60}(not available|unavailable|pruned)|historical state|archive|old data not available|pruned history|distance to target block|state at block/i
+  /missing trie node|state .{0,60}(not available|unavailable|pruned)|no state available|history.{0,40}pruned|historical state|archive|old data not available|pruned history|distance to target block|state at block/i
 const BLOCK_MISSING =
-  /header not found|unknown block|block not found|block .{0,40}(not found|out of range)|BlockOutOfRange|cannot find (header|block)/i
+  /header (for hash )?not found|unknown block|block not found|block .{0,40}(not found|out of range)|BlockOutOfRange|cannot find (header|block)/i
 const REVERTED =
   /revert|invalid opcode|out of gas|stack (under|over)flow|invalid jump|VM execution error|VM Exception|bad instruction|EVM error/i
+
+/** Shorter pieces of a URL are words, and hiding them would spoil the message. */
+const MIN_SECRET_LENGTH = 8
 
 export type Failure = { readonly kind: FailureKind; readonly message: string; readonly retryAfterMs: number | null }
 
 /** Reads an error of viem's transports. The message is cut and holds no URL. */
 export function describeFailure(error: unknown, url: string): Failure {
   const { code, status, details, retryAfterMs } = factsOf(error)
-  const message = details
-    .replaceAll(url, '<endpoint>')
-    .replace(/\b(?:https?|wss?):\/\/\S+/gi, '<url>')
+  const withoutUrls = details.replaceAll(url, '<endpoint>').replace(/\b(?:https?|wss?):\/\/\S+/gi, '<url>')
+  // An error page may repeat the path alone ("Cannot POST /v2/…"): that is where the key is.
+  const message = secretsOf(url)
+    .reduce((text, secret) => text.replaceAll(secret, '<hidden>'), withoutUrls)
     .slice(0, 300)
   return { kind: kindOf(code, status, message), message, retryAfterMs }
+}
+
+/** The parts of a URL that may be a key: pieces of its path, values of its query, its credentials; but not words like `v2`. */
+function secretsOf(url: string): string[] {
+  const parsed = URL.canParse(url) ? new URL(url) : null
+  if (parsed === null) return []
+  const parts = [...parsed.pathname.split('/'), ...parsed.searchParams.values(), parsed.username, parsed.password]
+  return parts.flatMap(part => [part, decoded(part)]).filter(part => part.length >= MIN_SECRET_LENGTH)
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part // A stray percent sign.
+  }
 }
 
 function kindOf(code: number | undefined, status: number | undefined, message: string): FailureKind {

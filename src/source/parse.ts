@@ -38,7 +38,6 @@ export async function parseBlock(answer: unknown): Promise<RawBlock> {
 
 async function parseTransaction(answer: unknown): Promise<RawBlock['transactions'][number]> {
   const transaction = fieldsOf(answer, 'transaction')
-  const authorizations = transaction['authorizationList']
   return {
     hash: hash(transaction, 'hash'),
     blockHash: transaction['blockHash'] === null ? null : hash(transaction, 'blockHash'),
@@ -49,9 +48,9 @@ async function parseTransaction(answer: unknown): Promise<RawBlock['transactions
     input: bytes(transaction, 'input'),
     nonce: integer(transaction, 'nonce'),
     gas: quantity(transaction, 'gas'),
-    authorizations: Array.isArray(authorizations)
-      ? await Promise.all(authorizations.map(entry => recoverAuthority(parseAuthorization(entry))))
-      : [],
+    authorizations: await Promise.all(
+      optionalList(transaction, 'authorizationList').map(entry => recoverAuthority(parseAuthorization(entry))),
+    ),
   }
 }
 
@@ -81,13 +80,20 @@ export function parseReceipt(answer: unknown): RawReceipt {
     transactionHash: hash(receipt, 'transactionHash'),
     transactionIndex: integer(receipt, 'transactionIndex'),
     blockHash: hash(receipt, 'blockHash'),
-    succeeded:
-      receipt['status'] === undefined || receipt['status'] === null ? null : quantity(receipt, 'status') === 1n,
+    succeeded: outcome(receipt),
     gasUsed: quantity(receipt, 'gasUsed'),
     contractAddress: optionalAddress(receipt, 'contractAddress'),
     logs: logs.map(parseLog),
     logBlockHashes: logs.map(log => hash(log, 'blockHash')),
   }
+}
+
+/** EIP-658: 1 or 0. Anything else is no answer: taking it for a failure would show a good transaction as failed. */
+function outcome(receipt: Fields): boolean | null {
+  if (receipt['status'] === undefined || receipt['status'] === null) return null
+  const status = quantity(receipt, 'status')
+  if (status > 1n) throw bad('status', '0x0 or 0x1', receipt['status'])
+  return status === 1n
 }
 
 function parseLog(log: Fields): Log {
@@ -130,6 +136,10 @@ function list(fields: Fields, name: string): readonly unknown[] {
   const value = fields[name]
   if (!Array.isArray(value)) throw bad(name, 'a list', value)
   return value
+}
+
+function optionalList(fields: Fields, name: string): readonly unknown[] {
+  return fields[name] === undefined || fields[name] === null ? [] : list(fields, name)
 }
 
 function checked(value: unknown, name: string, pattern: RegExp, expected: string): Hex {

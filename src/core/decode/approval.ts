@@ -5,9 +5,10 @@
  * near it. Its amount is null, so that nobody sums it.
  */
 
+import type { Chain } from '../chain.ts'
 import type { Activity, Address, Asset, Hash, Log, Metadata } from '../types.ts'
 import { ZERO_ADDRESS } from '../types.ts'
-import { addressOfTopic, sizeOf, uintAt, uintOfTopic } from './words.ts'
+import { readAddressesAndNumber } from './words.ts'
 
 /** keccak256 of Approval(address,address,uint256): ERC-20 and ERC-721. */
 export const APPROVAL: Hash = '0x8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925'
@@ -20,39 +21,38 @@ const UNLIMITED_FROM = 2n ** 96n - 1n
 export function decodeApproval(
   log: Log,
   transactionHash: Hash,
+  chain: Chain,
   isTracked: (address: Address) => boolean,
 ): Activity[] | null {
-  const owner = addressOfTopic(log.topics[1])
-  const spender = addressOfTopic(log.topics[2])
-  if (owner === null || spender === null) return null
-  const approval = approvalOf(log, spender)
-  if (approval === null) return null
-  return isTracked(owner)
-    ? [{ wallet: owner, type: 'APPROVAL', transactionHash, logIndex: log.logIndex, item: 0, rule: null, ...approval }]
-    : []
+  const words = readAddressesAndNumber(log)
+  if (words === null) return null
+  if (!isTracked(words.first)) return []
+  const isPiece = words.indexed === 3 || (words.indexed < 2 && chain.tokens.get(log.address)?.kind === 'erc721')
+  const approval = approvalOf(log, words.second, words.number, isPiece)
+  return [
+    {
+      wallet: words.first,
+      type: 'APPROVAL',
+      transactionHash,
+      logIndex: log.logIndex,
+      item: 0,
+      rule: null,
+      ...approval,
+    },
+  ]
 }
 
 type Approval = { readonly asset: Asset; readonly rawAmount: bigint | null; readonly metadata: Metadata }
 
-function approvalOf(log: Log, spender: Address): Approval | null {
+function approvalOf(log: Log, spender: Address, value: bigint, isPiece: boolean): Approval {
   const pieces: Asset = { kind: 'pieces', address: log.address }
-  const tokenId = log.topics[3]
-  if (log.topics[0] === APPROVAL && tokenId !== undefined) {
-    const revoked = spender === ZERO_ADDRESS ? { revoked: true } : {}
-    return {
-      asset: pieces,
-      rawAmount: null,
-      metadata: { spender, token_id: uintOfTopic(tokenId).toString(), ...revoked },
-    }
-  }
-  if (log.topics.length !== 3 || sizeOf(log.data) !== 32) return null
-  const value = uintAt(log.data, 0)
   if (log.topics[0] === APPROVAL_FOR_ALL) {
-    return {
-      asset: pieces,
-      rawAmount: null,
-      metadata: { operator: spender, all: true, ...(value === 0n ? { revoked: true } : {}) },
-    }
+    const revoked = value === 0n ? { revoked: true } : {}
+    return { asset: pieces, rawAmount: null, metadata: { operator: spender, all: true, ...revoked } }
+  }
+  if (isPiece) {
+    const revoked = spender === ZERO_ADDRESS ? { revoked: true } : {}
+    return { asset: pieces, rawAmount: null, metadata: { spender, token_id: value.toString(), ...revoked } }
   }
   const marks = value === 0n ? { revoked: true } : value >= UNLIMITED_FROM ? { unlimited: true } : {}
   return { asset: { kind: 'erc20', address: log.address }, rawAmount: value, metadata: { spender, ...marks } }

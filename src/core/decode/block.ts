@@ -1,7 +1,7 @@
 /**
  * A block → the activities of tracked wallets in it.
  *
- * The order of the result is that of execution: by transaction, the transaction itself first, then its logs.
+ * The order of the result: the delegations of the block, then by transaction, the transaction itself first, then its logs.
  */
 
 import type { Chain } from '../chain.ts'
@@ -57,13 +57,26 @@ function decodeLogs(
     if (log.address === NATIVE_TRANSFER_LOGGER) continue
     const standard = decodeStandard(log, transaction, chain, isTracked)
     if (standard === null) count(`shape:${log.topics[0] ?? ''}`, log)
-    else activities.push(...standard)
     const rule = findRule(chain, log, blockNumber)
-    if (rule === undefined) continue
-    const ruled = decodeRule(rule, log, transaction, chain, isTracked)
-    if (ruled === null) count(`rule:${rule.contractName}.${rule.abi.name}`, log)
-    else activities.push(...ruled)
+    const ruled = rule === undefined ? [] : decodeRule(rule, log, transaction, chain, isTracked)
+    if (rule !== undefined && ruled === null) count(`rule:${rule.contractName}.${rule.abi.name}`, log)
+    for (const activity of mergeRule(standard ?? [], ruled ?? [])) activities.push(activity)
   }
+}
+
+/**
+ * A rule may give a token's own event another event type and keep the standard's type of activity. Then it is one thing that
+ * happened, not two: the standard's activity stays and carries the rule's names.
+ */
+function mergeRule(standard: readonly Activity[], ruled: readonly Activity[]): readonly Activity[] {
+  if (standard.length === 0 || ruled.length === 0) return [...standard, ...ruled]
+  const named = standard.map(activity => {
+    const own = ruled.find(other => isSame(activity, other))
+    return own === undefined
+      ? activity
+      : { ...activity, metadata: { ...activity.metadata, ...own.metadata }, rule: own.rule }
+  })
+  return [...named, ...ruled.filter(activity => !standard.some(other => isSame(activity, other)))]
 }
 
 function decodeStandard(
@@ -79,8 +92,12 @@ function decodeStandard(
       return decodeTransfer(log, transaction.hash, chain, isTracked)
     case APPROVAL:
     case APPROVAL_FOR_ALL:
-      return decodeApproval(log, transaction.hash, isTracked)
+      return decodeApproval(log, transaction.hash, chain, isTracked)
     default:
       return []
   }
+}
+
+function isSame(a: Activity, b: Activity): boolean {
+  return a.wallet === b.wallet && a.type === b.type
 }

@@ -7,7 +7,7 @@
  * authority's. A reverted transaction's authorizations stay in effect.
  */
 
-import { type Activity, type Address, type Block, ZERO_ADDRESS } from '../types.ts'
+import { type Activity, type Address, type Block, type Hash, ZERO_ADDRESS } from '../types.ts'
 
 /** The tracked signers of authorizations that could count here: whose nonce at the parent block must be known. */
 export function authoritiesOf(block: Block, chainId: number, isTracked: (address: Address) => boolean): Address[] {
@@ -15,6 +15,14 @@ export function authoritiesOf(block: Block, chainId: number, isTracked: (address
     authorizations.filter(({ chainId: id }) => id === 0n || id === BigInt(chainId)).map(({ authority }) => authority),
   )
   return [...new Set(authorities)].filter(authority => authority !== null).filter(isTracked)
+}
+
+/** What raises an address's nonce: a transaction that it sent (no authorization), or an authorization that it signed. */
+type Step = {
+  readonly address: Address
+  readonly nonce: bigint
+  readonly transactionHash: Hash
+  readonly authorization: { readonly delegate: Address; readonly index: number } | null
 }
 
 /**
@@ -28,34 +36,71 @@ export function decodeDelegations(
   chainId: number,
   nonces: ReadonlyMap<Address, number | null>,
 ): Activity[] {
-  const current = new Map<Address, bigint | null>(
-    [...nonces].map(([address, nonce]) => [address, nonce === null ? null : BigInt(nonce)]),
-  )
-  const activities: Activity[] = []
-  for (const transaction of block.transactions) {
-    if (current.has(transaction.from)) current.set(transaction.from, BigInt(transaction.nonce) + 1n)
-    for (const [item, { authority, delegate, nonce, chainId: id }] of transaction.authorizations.entries()) {
+  const steps = Map.groupBy(stepsOf(block, chainId, nonces), ({ address }) => address)
+  const activities = [...steps].flatMap(([address, own]) => {
+    const nonce = nonces.get(address) ?? null
+    return delegationsOf(own, nonce === null ? null : BigInt(nonce))
+  })
+  const order = new Map(block.transactions.map(({ hash, index }) => [hash, index]))
+  const positionOf = ({ transactionHash }: Activity) => order.get(transactionHash) ?? 0
+  return activities.toSorted((a, b) => positionOf(a) - positionOf(b) || a.item - b.item)
+}
+
+/** The steps of the addresses in question, in the order of execution. */
+function stepsOf(block: Block, chainId: number, nonces: ReadonlyMap<Address, unknown>): Step[] {
+  const steps: Step[] = []
+  for (const { hash, from, nonce, authorizations } of block.transactions) {
+    if (nonces.has(from))
+      steps.push({ address: from, nonce: BigInt(nonce), transactionHash: hash, authorization: null })
+    for (const [index, { authority, delegate, nonce: own, chainId: id }] of authorizations.entries()) {
       if (authority === null || !nonces.has(authority) || (id !== 0n && id !== BigInt(chainId))) continue
-      const expected = current.get(authority) ?? null
-      if (expected !== null && expected !== nonce) continue
-      current.set(authority, nonce + 1n)
-      activities.push({
-        wallet: authority,
-        type: 'DELEGATION',
-        transactionHash: transaction.hash,
-        logIndex: null,
-        item,
-        asset: null,
-        rawAmount: null,
-        metadata: {
-          delegate,
-          authorization_index: item,
-          ...(delegate === ZERO_ADDRESS ? { revoked: true } : {}),
-          ...(expected === null ? { unproven: true } : {}),
-        },
-        rule: null,
-      })
+      steps.push({ address: authority, nonce: own, transactionHash: hash, authorization: { delegate, index } })
     }
   }
+  return steps
+}
+
+/** The delegations of one address; `start` is its nonce before the block. */
+function delegationsOf(steps: readonly Step[], start: bigint | null): Activity[] {
+  const activities: Activity[] = []
+  let current = start
+  let proven = start !== null
+  for (const [position, { address, nonce, transactionHash, authorization }] of steps.entries()) {
+    if (authorization === null) {
+      // The block is valid, so this was its nonce: from here on it is known.
+      current = nonce + 1n
+      proven = true
+      continue
+    }
+    if (current === null ? isContradicted(steps.slice(position), nonce) : current !== nonce) continue
+    current = nonce + 1n
+    const { delegate, index } = authorization
+    activities.push({
+      wallet: address,
+      type: 'DELEGATION',
+      transactionHash,
+      logIndex: null,
+      item: index,
+      asset: null,
+      rawAmount: null,
+      metadata: {
+        delegate,
+        authorization_index: index,
+        ...(delegate === ZERO_ADDRESS ? { revoked: true } : {}),
+        ...(proven ? {} : { unproven: true }),
+      },
+      rule: null,
+    })
+  }
   return activities
+}
+
+/** Whether an address with this nonce before `steps` could not have sent the next transaction among them. */
+function isContradicted(steps: readonly Step[], nonce: bigint): boolean {
+  let current = nonce
+  for (const step of steps) {
+    if (step.authorization === null) return step.nonce !== current
+    if (step.nonce === current) current += 1n
+  }
+  return false
 }

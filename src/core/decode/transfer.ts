@@ -8,7 +8,7 @@
 import { decodeAbiParameters, parseAbiParameters } from 'viem/utils'
 import type { Chain } from '../chain.ts'
 import { type Activity, type Address, type Asset, type Hash, type Log, type Metadata, ZERO_ADDRESS } from '../types.ts'
-import { addressAt, addressOfTopic, sizeOf, uintAt, uintOfTopic } from './words.ts'
+import { addressOfTopic, readAddressesAndNumber, sizeOf, uintAt } from './words.ts'
 
 /** keccak256 of Transfer(address,address,uint256): ERC-20 and ERC-721. */
 export const TRANSFER: Hash = '0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef'
@@ -65,16 +65,10 @@ function movesOf(log: Log, chain: Chain, isTracked: (address: Address) => boolea
 }
 
 function transferMove(log: Log, chain: Chain): Move | null {
-  const { topics, data } = log
-  const indexed = topics.length - 1
-  // from, to and the value, taken from the topics first and from the data after: 4 topics and no data … 1 topic and 96 bytes.
-  if (indexed < 3 && sizeOf(data) !== (3 - indexed) * 32) return null
-  const from = indexed >= 1 ? addressOfTopic(topics[1]) : addressAt(data, 0)
-  const to = indexed >= 2 ? addressOfTopic(topics[2]) : addressAt(data, 1 - indexed)
-  const idTopic = topics[3]
-  if (from === null || to === null) return null
-  const value = idTopic === undefined ? uintAt(data, 2 - indexed) : uintOfTopic(idTopic)
-  const isPiece = idTopic !== undefined || (indexed < 2 && chain.tokens.get(log.address)?.kind === 'erc721')
+  const words = readAddressesAndNumber(log)
+  if (words === null) return null
+  const { first: from, second: to, number, indexed } = words
+  const isPiece = indexed === 3 || (indexed < 2 && chain.tokens.get(log.address)?.kind === 'erc721')
   return isPiece
     ? {
         from,
@@ -82,9 +76,9 @@ function transferMove(log: Log, chain: Chain): Move | null {
         asset: { kind: 'pieces', address: log.address },
         rawAmount: 1n,
         item: 0,
-        metadata: { token_id: value.toString() },
+        metadata: { token_id: number.toString() },
       }
-    : { from, to, asset: { kind: 'erc20', address: log.address }, rawAmount: value, item: 0, metadata: {} }
+    : { from, to, asset: { kind: 'erc20', address: log.address }, rawAmount: number, item: 0, metadata: {} }
 }
 
 function decodeBatch(log: Log): [bigint, bigint][] | null {

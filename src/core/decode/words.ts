@@ -2,7 +2,7 @@
  * ABI words, read straight from hex: the few that the token standards need, without decoding what concerns nobody.
  */
 
-import type { Address, Hash, Hex } from '../types.ts'
+import type { Address, Hash, Hex, Log } from '../types.ts'
 
 const CLEAN_ADDRESS_WORD = /^0{24}[0-9a-f]{40}$/
 
@@ -29,4 +29,22 @@ export function uintAt(data: Hex, word: number): bigint {
 
 export function uintOfTopic(topic: Hash): bigint {
   return BigInt(topic)
+}
+
+/**
+ * Two addresses and a number, as Transfer and Approval have them: from the topics first, the rest from the data, since old contracts
+ * index less than the standards ask. null if sizes don't fit or an address is none. `indexed` is the number of indexed ones.
+ */
+export function readAddressesAndNumber({
+  topics,
+  data,
+}: Log): { first: Address; second: Address; number: bigint; indexed: number } | null {
+  const indexed = topics.length - 1
+  // What stands in the data must be all of it: 3 indexed ones leave nothing to read there.
+  if (indexed < 3 && sizeOf(data) !== (3 - indexed) * 32) return null
+  const first = indexed >= 1 ? addressOfTopic(topics[1]) : addressAt(data, 0)
+  const second = indexed >= 2 ? addressOfTopic(topics[2]) : addressAt(data, 1 - indexed)
+  if (first === null || second === null) return null
+  const topic = topics[3]
+  return { first, second, number: topic === undefined ? uintAt(data, 2 - indexed) : uintOfTopic(topic), indexed }
 }
