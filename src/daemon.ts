@@ -147,7 +147,7 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
 async function acceptReorg(context: ChainContext, lease: Lease, signal: AbortSignal): Promise<void> {
   const { chain, store, log } = context
   const checkpoint = await store.checkpoint(chain.id)
-  if (checkpoint?.halt == null) {
+  if (checkpoint === null || checkpoint.halt === null) {
     log.warn({ chain: chain.name }, 'There is no halted reorg to accept on this chain')
     return
   }

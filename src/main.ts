@@ -5,11 +5,10 @@
  * (npm forwards what the terminal has sent already); a third or a later one ends the process at once.
  */
 
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse as parseDotenv } from 'dotenv'
-import { readFileSync } from 'node:fs'
 import { createProgram, UsageError } from './commands/program.ts'
 import { type Config, loadConfig } from './config/env.ts'
 import { createScrubber } from './config/secret.ts'
@@ -45,7 +44,7 @@ async function main(): Promise<number> {
   const env = readEnvironment(process.cwd())
   const loadConfiguration = (): Config => loadConfig({ env, cwd: process.cwd(), isTerminal: process.stdout.isTTY })
   const scrub = createScrubber(
-    Object.entries(env).flatMap(([name, value]) => (/URL$/.test(name) && value ? value.split(',') : [])),
+    Object.entries(env).flatMap(([name, value]) => (name.endsWith('URL') && value ? value.split(',') : [])),
   )
   try {
     return await createProgram({

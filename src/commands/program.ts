@@ -37,7 +37,7 @@ First steps:
   npm start                    follow the chains`
 
 export function createProgram(input: ProgramInput): { run(args: readonly string[]): Promise<ExitCode> } {
-  let outcome: () => Promise<ExitCode> = async () => 0
+  let outcome: (() => Promise<ExitCode>) | null = null
   const withConfig = (work: (command: CommandInput) => Promise<ExitCode>) => {
     outcome = () => work({ ...input, config: input.loadConfiguration() })
   }
@@ -128,7 +128,7 @@ export function createProgram(input: ProgramInput): { run(args: readonly string[
         if (error.exitCode === 0) return 0
         throw new UsageError(error.message)
       }
-      return outcome()
+      return outcome === null ? 0 : outcome()
     },
   }
 }

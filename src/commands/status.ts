@@ -28,17 +28,16 @@ export function describeStatus({ chains, wallets, transactions, jobs }: Status):
 }
 
 function describeChain(chain: ChainStatus): string[] {
-  const number = (value: number | null) => (value === null ? 'unknown' : value.toLocaleString('en-US'))
   const lag =
     chain.lagBlocks === null
       ? ''
       : chain.lagBlocks === 0
         ? ', up to date'
-        : `, ${number(chain.lagBlocks)} blocks behind`
+        : `, ${describeNumber(chain.lagBlocks)} blocks behind`
   const age = chain.lagSeconds === null ? '' : `, last block ${describeDuration(chain.lagSeconds)} ago`
   return [
-    `${chain.chain} (${chain.id}): indexed ${chain.indexed === null ? 'nothing yet' : number(chain.indexed)}, head ${number(chain.head)}${lag}${age}, final up to ${number(chain.finalized)}`,
-    `  ${chain.followed ? 'followed by a daemon' : 'no daemon follows it'}; ${number(chain.coveredBlocks)} blocks complete; ${number(chain.pending)} transactions pending`,
+    `${chain.chain} (${chain.id}): indexed ${chain.indexed === null ? 'nothing yet' : describeNumber(chain.indexed)}, head ${describeNumber(chain.head)}${lag}${age}, final up to ${describeNumber(chain.finalized)}`,
+    `  ${chain.followed ? 'followed by a daemon' : 'no daemon follows it'}; ${describeNumber(chain.coveredBlocks)} blocks complete; ${describeNumber(chain.pending)} transactions pending`,
     ...chain.endpoints.map(
       endpoint =>
         `  ${endpoint.healthy ? 'ok  ' : 'bad '} ${endpoint.name}${endpoint.latencyMs === null ? '' : ` ${endpoint.latencyMs} ms`}${endpoint.healthy || endpoint.lastError === null ? '' : `: ${endpoint.lastError}`}`,
@@ -50,4 +49,8 @@ function describeChain(chain: ChainStatus): string[] {
 function describeJob(job: Job): string {
   const share = job.blocksTotal === 0 ? 100 : Math.floor((job.blocksDone / job.blocksTotal) * 100)
   return `${job.kind} of chain ${job.chainId}, blocks ${job.range.from} to ${job.range.to}: ${job.state}, ${share} %, ${describeDuration(job.updatedSecondsAgo)} ago`
+}
+
+function describeNumber(value: number | null): string {
+  return value === null ? 'unknown' : value.toLocaleString('en-US')
 }

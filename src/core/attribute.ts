@@ -63,7 +63,7 @@ export function activityRows(
 /**
  * What is known of each transaction of a block that concerns a tracked wallet.
  *
- * @param sought hashes that the application asked about: their inclusion is told even if no user takes part
+ * @param sought hashes that the application asked about: their inclusion is told even if no tracked wallet takes part
  */
 export function transactionFacts(
   block: Block,

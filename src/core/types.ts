@@ -76,18 +76,6 @@ export type Block = Header & {
 
 // ── What happened ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** The types of activity that the daemon knows by itself; chain-file rules add their own (`STAKE`, `VOTE`, …). */
-export type BuiltInActivityType =
-  | 'TRANSFER_IN'
-  | 'TRANSFER_OUT'
-  | 'MINT'
-  | 'BURN'
-  | 'APPROVAL'
-  | 'CONTRACT_INTERACTION'
-  | 'CONTRACT_DEPLOYMENT'
-  | 'TRANSACTION_REVERTED'
-  | 'DELEGATION'
-
 /** What an amount counts. `unknown` tokens are those whose standard or decimals the log alone does not tell. */
 export type Asset =
   | { readonly kind: 'native' }
@@ -98,6 +86,7 @@ export type Asset =
 /** One thing that happened to one tracked wallet: one row of `wallet_activity`, before names and decimals are known. */
 export type Activity = {
   readonly wallet: Address
+  /** One of those that `decode/` knows (`TRANSFER_OUT`, `APPROVAL`, …), or what a chain-file rule calls it. */
   readonly type: string
   readonly transactionHash: Hash
   /** null: it happened by the transaction itself (position `tx`); else the block-wide index of the log. */

@@ -58,7 +58,7 @@ export async function compileContracts(): Promise<Contracts> {
   const cached = await readFile(path, 'utf8').catch(() => undefined)
   // Written under another name and renamed, so it is whole.
   if (cached !== undefined) return JSON.parse(cached) as Contracts
-  const contracts = compile(load(require, 'solc') as Compiler, sources)
+  const contracts = compile(loadCompiler(require), sources)
   await store(path, JSON.stringify(contracts))
   return contracts
 }
@@ -82,6 +82,16 @@ function load(require: NodeJS.Require, name: string): unknown {
       cause,
     })
   }
+}
+
+/** The compiler makes every unhandled rejection of the process its own affair: what it hooks is unhooked. */
+function loadCompiler(require: NodeJS.Require): Compiler {
+  const before = new Set(process.listeners('unhandledRejection'))
+  const compiler = load(require, 'solc') as Compiler
+  for (const listener of process.listeners('unhandledRejection')) {
+    if (!before.has(listener)) process.removeListener('unhandledRejection', listener)
+  }
+  return compiler
 }
 
 type Output = {

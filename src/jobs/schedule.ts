@@ -61,7 +61,7 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
   ]
   return {
     async stop() {
-      await Promise.all(tasks.map(task => task.destroy()))
+      for (const task of tasks) await task.destroy()
       await Promise.all(running)
     },
   }

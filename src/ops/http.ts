@@ -2,7 +2,7 @@
  * The HTTP server: is the process alive, is it ready, how far is it. Nothing here writes.
  */
 
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { AppError } from '../errors.ts'
 
@@ -29,10 +29,7 @@ export async function startHttp(
   { host, port, explicit, onFallback }: HttpOptions,
 ): Promise<HttpServer> {
   const server = createServer((request, response) => {
-    void answer(pages, request.url ?? '/').then(({ code, body }) => {
-      response.writeHead(code, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
-      response.end(`${JSON.stringify(body, null, 2)}\n`)
-    })
+    void respond(pages, request.url ?? '/', response)
   })
   try {
     await listen(server, host, port)
@@ -57,6 +54,12 @@ export async function startHttp(
         server.closeAllConnections()
       }),
   }
+}
+
+async function respond(pages: HttpPages, url: string, response: ServerResponse): Promise<void> {
+  const { code, body } = await answer(pages, url)
+  response.writeHead(code, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
+  response.end(`${JSON.stringify(body, null, 2)}\n`)
 }
 
 async function answer(pages: HttpPages, url: string): Promise<{ code: number; body: unknown }> {

@@ -104,7 +104,7 @@ async function trusted({ chain, store }: ChainContext, tag: Header | null): Prom
 }
 
 function refuseHalted({ chain }: ChainContext, checkpoint: StoredCheckpoint | null): void {
-  if (checkpoint?.halt == null) return
+  if (checkpoint === null || checkpoint.halt === null) return
   throw new AppError('REORG_BEYOND_FINALITY', checkpoint.halt.message, {
     facts: { chain: chain.name, checkpoint: checkpoint.number },
     hint: `Nothing was deleted. If the reorg is real, run with --accept-reorg ${chain.name}.`,

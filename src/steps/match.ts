@@ -23,7 +23,7 @@ export type Matched = {
 }
 
 export type MatchOptions = {
-  /** Hashes to tell of even if no user takes part. */
+  /** Hashes to tell of even if no tracked wallet takes part. */
   readonly sought: ReadonlySet<Hash>
   /** Only these wallets; absent: the whole set. */
   readonly only?: ReadonlySet<Address>

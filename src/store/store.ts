@@ -21,12 +21,9 @@ import * as tokens from './tokens.ts'
 import * as counts from './totals.ts'
 
 export type { StoredCheckpoint } from './checkpoint.ts'
-export type { Advance, BackfillCommit, BlockRows, Rewind, Rewound, Written } from './commit.ts'
-export type { Job, JobState } from './jobs.ts'
+export type { Job } from './jobs.ts'
 export type { Lease } from './lease.ts'
 export { LEASE_TTL_MS } from './lease.ts'
-export type { WalletChange, WatchedWallet } from './registry.ts'
-export type { TokenFacts } from './tokens.ts'
 
 export type Store = {
   /** How far a chain is committed; null before its first block. */

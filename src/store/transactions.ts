@@ -78,7 +78,7 @@ export async function rederiveTransactions(
   const lowest = [...known.values()].flatMap(inclusions =>
     inclusions.toSorted((a, b) => a.chainId - b.chainId).slice(0, 1),
   )
-  for (const [chainId, inclusions] of Map.groupBy(lowest, ({ chainId }) => chainId)) {
+  for (const [chainId, inclusions] of Map.groupBy(lowest, inclusion => inclusion.chainId)) {
     const chain = chains.get(chainId)
     if (chain === undefined) continue
     const activities = await loadActivities(

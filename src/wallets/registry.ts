@@ -19,9 +19,9 @@ const MAX_INTERVAL_MS = 30_000
 export type Registry = {
   readonly version: number
   readonly size: number
-  isTracked(address: Address): boolean
+  readonly isTracked: (address: Address) => boolean
   /** The user who owns a wallet; null for watched ones and strangers. */
-  ownerOf(address: Address): string | null
+  readonly ownerOf: (address: Address) => string | null
   /** Takes in what changed. Skipped where the last comparison was costly and recent, unless `now` is asked for. */
   refresh(when?: 'now' | 'if-due'): Promise<void>
 }

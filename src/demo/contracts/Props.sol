@@ -97,5 +97,7 @@ contract Delegate {
         require(succeeded, "call");
     }
 
+    fallback() external payable {}
+
     receive() external payable {}
 }
