@@ -123,8 +123,11 @@ export function wrapStoreError(error: unknown): AppError {
   return new AppError('DB_REJECTED', `Postgres refused a statement: ${message}.`, { facts, cause: error })
 }
 
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
 function pick(error: unknown) {
-  const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
   if (typeof error !== 'object' || error === null) return { code: '', message: String(error) }
   const { code, message, table_name, column_name, constraint_name } = error as Record<string, unknown>
   return {
