@@ -10,6 +10,8 @@ import { describeFailure, EndpointFailure } from './failure.ts'
 import type { EndpointHealth } from './source.ts'
 
 const REQUEST_TIMEOUT_MS = 20_000
+/** Log data is cheap in gas: a block's receipts can exceed viem's limit of 10 MiB many times, and must not stop a chain. */
+const MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 const CONSECUTIVE_FAILURES_OF_UNHEALTHY = 3
 
 type Request = (args: { method: string; params: readonly unknown[] }) => Promise<unknown>
@@ -36,7 +38,9 @@ export type Endpoint = {
 export function createEndpoint(url: string, name: string, clock: Clock): Endpoint {
   const isSocket = /^wss?:/i.test(url)
   const options = { retryCount: 0, timeout: REQUEST_TIMEOUT_MS }
-  const transport = isSocket ? webSocket(url, { ...options, reconnect: { attempts: 1 } })({}) : http(url, options)({})
+  const transport = isSocket
+    ? webSocket(url, { ...options, reconnect: { attempts: 1 } })({})
+    : http(url, { ...options, maxResponseBodySize: MAX_RESPONSE_BYTES })({})
   const send = transport.request as unknown as Request
   let requests = 0
   let errors = 0
