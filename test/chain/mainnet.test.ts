@@ -7,10 +7,17 @@
 import type { Hex } from 'viem'
 import { describe, expect, it } from 'vitest'
 import {
+  describeRow,
+  expectSameRows,
+  isOfTransaction,
+  TRANSACTION_TYPES,
+  TOKEN_TYPES,
+  tokenRows,
+} from '../support/compare-rows.ts'
+import {
   countApprovals,
   describeTransfer,
   outcomeOf,
-  type RowText,
   rowsOfTransfer,
   type TokenTransfer,
   tokenTransfersOf,
@@ -30,15 +37,6 @@ const TRACED_BLOCKS = [4_000_000, 14_000_000, 17_300_000]
 
 /** CryptoKitties: the only contract in these blocks whose pieces are known from the chain file alone. */
 const OLD_PIECES = new Set(['0x06012c8cf97bead5deae237070f9587f8e7a266d'])
-const TOKEN_TYPES = new Set(['TRANSFER_IN', 'TRANSFER_OUT', 'MINT', 'BURN'])
-const TRANSACTION_TYPES = new Set([
-  'TRANSFER_IN',
-  'TRANSFER_OUT',
-  'CONTRACT_INTERACTION',
-  'CONTRACT_DEPLOYMENT',
-  'TRANSACTION_REVERTED',
-])
-
 const indexed = createBlockCache()
 
 it('every block whose receipts are there is one of these', context => {
@@ -127,8 +125,7 @@ describe.for(BLOCKS)('block %i', number => {
   it('has the rows that its transactions mean by themselves and no others', async context => {
     needFixtures(context)
     const { block, receipts, rows } = await indexed(number)
-    const own = rows.filter(({ type, logIndex }) => logIndex === null && TRANSACTION_TYPES.has(type))
-    expectSameRows(own.map(describeRow), transactionRowsOf(block, receipts))
+    expectSameRows(rows.filter(isOfTransaction).map(describeRow), transactionRowsOf(block, receipts))
   })
 
   it('has one row for each approval, and rows of nothing else', async context => {
@@ -169,32 +166,6 @@ describe.for(BLOCKS)('block %i', number => {
     expect(versions[1]).toEqual(versions[0])
   })
 })
-
-function tokenRows(rows: readonly ActivityRecord[]): RowText[] {
-  return rows.filter(({ type, logIndex }) => logIndex !== null && TOKEN_TYPES.has(type)).map(describeRow)
-}
-
-function describeRow(row: ActivityRecord): RowText {
-  const { counterparty, contract, to, token_id: tokenId } = row.metadata
-  return describeTransfer({
-    ...row,
-    counterparty: (counterparty ?? contract ?? to ?? null) as string | null,
-    token: row.tokenAddress ?? (row.token === 'ETH' ? 'native' : row.token),
-    tokenId: (tokenId ?? null) as string | null,
-  })
-}
-
-/** Compared as lists, so that a row that is there twice shows; told as what is missing and what is too much. */
-function expectSameRows(actual: readonly RowText[], expected: readonly RowText[]): void {
-  const count = new Map<RowText, number>()
-  for (const row of actual) count.set(row, (count.get(row) ?? 0) + 1)
-  for (const row of expected) count.set(row, (count.get(row) ?? 0) - 1)
-  const differing = [...count].filter(([, times]) => times !== 0)
-  expect({
-    missing: differing.filter(([, times]) => times < 0).map(([row]) => row),
-    tooMuch: differing.filter(([, times]) => times > 0).map(([row]) => row),
-  }).toEqual({ missing: [], tooMuch: [] })
-}
 
 /** What `numeric(30,18)` shows of a row: twelve digits before the point and eighteen after it, or nothing. */
 function amountOf(row: ActivityRecord, listedDecimals: (address: string) => number | undefined): string | null {

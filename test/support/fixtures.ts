@@ -36,6 +36,14 @@ export function readFixtureLines(path: string): unknown[] {
     .map(line => JSON.parse(line) as unknown)
 }
 
+/** What a real node answered, from a file with one recorded question (`>>`) and its answer (`<<`). */
+export function readRecordedAnswer(path: string): unknown {
+  const line = readText(path)
+    .split('\n')
+    .find(each => each.startsWith('<< '))
+  return (JSON.parse(line?.slice('<< '.length) ?? 'null') as { result?: unknown } | null)?.result
+}
+
 function has(path: string): boolean {
   return existsSync(join(DIRECTORY, path)) || existsSync(join(DIRECTORY, `${path}.gz`))
 }
