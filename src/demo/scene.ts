@@ -111,10 +111,13 @@ export function show(raw: bigint, decimals: number | null, symbol: string): stri
   return `${fraction === '' ? text : `${text}.${fraction}`} ${symbol}`
 }
 
+/** A few thousand whole tokens with more decimals than this would be more than a uint256 holds. */
+const MAX_PLACES = 70
+
 /** A plausible amount in the smallest unit: whole, with a fraction, or a single unit. */
 export function pickAmount(scene: Scene, decimals: number | null): bigint {
   const { dice } = scene
-  const unit = 10n ** BigInt(Math.min(decimals ?? 18, 77))
+  const unit = 10n ** BigInt(Math.min(decimals ?? 18, MAX_PLACES))
   if (dice.chance(0.1)) return 1n
   const whole = BigInt(dice.integer(1, 500)) * unit
   return dice.chance(0.5) ? whole : whole + (unit * BigInt(dice.integer(1, 999))) / 1000n
