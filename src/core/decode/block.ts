@@ -34,8 +34,9 @@ export function decodeBlock(
     const receipt = block.receipts[index]
     if (receipt === undefined) continue
     const succeeded = transactionOutcome(transaction, receipt)
-    if (succeeded !== null) activities.push(...decodeTransaction(transaction, receipt, succeeded, isTracked))
-    else if (isTracked(transaction.from))
+    const own = decodeTransaction(transaction, receipt, succeeded ?? true, isTracked)
+    if (succeeded !== null) activities.push(...own)
+    else if (own.length > 0)
       oddities.push({ kind: 'unknown-outcome', transactionHash: transaction.hash, logIndex: null })
     decodeLogs(block.number, transaction, receipt, chain, isTracked, activities, oddities)
   }
