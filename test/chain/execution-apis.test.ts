@@ -10,11 +10,11 @@ import { expect, it, onTestFinished } from 'vitest'
 import type { Chain } from '../../src/core/chain.ts'
 import { createJsonRpcSource } from '../../src/source/json-rpc.ts'
 import { matchBlocks } from '../../src/steps/match.ts'
-import { describeRow, expectSameRows, isOfTransaction, tokenRows } from '../support/compare-rows.ts'
+import { approvalRows, describeRow, expectSameRows, isOfTransaction, tokenRows } from '../support/compare-rows.ts'
 import { createDatabase, type TestDatabase } from '../support/database.ts'
 import {
   addressesOf,
-  countApprovals,
+  approvalRowsOf,
   outcomeOf,
   tokenTransfersOf,
   transactionRowsOf,
@@ -61,7 +61,7 @@ it('is followed from genesis to head: the checkpoint is at the head, and every r
     blocks.flatMap(each => transactionRowsOf(each.block, each.receipts)),
   )
   expectSameRows(tokenRows(rows), tokenTransfersOf(receipts, new Set()).flatMap(rowsOfTransfer))
-  expect(rows.filter(({ type }) => type === 'APPROVAL')).toHaveLength(countApprovals(receipts))
+  expectSameRows(approvalRows(rows), approvalRowsOf(receipts))
   const hashes = new Map(blocks.map(({ block }) => [Number(block.number), block.hash]))
   expect(rows.filter(row => hashes.get(row.blockNumber) !== row.blockHash)).toEqual([])
 })

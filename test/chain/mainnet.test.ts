@@ -7,6 +7,7 @@
 import type { Hex } from 'viem'
 import { describe, expect, it } from 'vitest'
 import {
+  approvalRows,
   describeRow,
   expectSameRows,
   isOfTransaction,
@@ -15,7 +16,7 @@ import {
   tokenRows,
 } from '../support/compare-rows.ts'
 import {
-  countApprovals,
+  approvalRowsOf,
   describeTransfer,
   outcomeOf,
   rowsOfTransfer,
@@ -128,10 +129,10 @@ describe.for(BLOCKS)('block %i', number => {
     expectSameRows(rows.filter(isOfTransaction).map(describeRow), transactionRowsOf(block, receipts))
   })
 
-  it('has one row for each approval, and rows of nothing else', async context => {
+  it('has a row for each approval, with owner, spender and what was allowed, and rows of nothing else', async context => {
     needFixtures(context)
     const { receipts, rows } = await indexed(number)
-    expect(rows.filter(({ type }) => type === 'APPROVAL')).toHaveLength(countApprovals(receipts))
+    expectSameRows(approvalRows(rows), approvalRowsOf(receipts))
     const known = new Set([...TOKEN_TYPES, ...TRANSACTION_TYPES, 'APPROVAL', 'DELEGATION'])
     expect(rows.filter(({ type }) => !known.has(type))).toEqual([])
   })

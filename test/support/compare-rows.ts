@@ -2,7 +2,7 @@
  * Rows of the database beside rows that were expected: in the same words, and told as what is missing and what is too much.
  */
 import { expect } from 'vitest'
-import { describeTransfer, type RowText } from './expected-rows.ts'
+import { describeApproval, describeTransfer, type RowText } from './expected-rows.ts'
 import type { ActivityRecord } from './program.ts'
 
 export const TOKEN_TYPES = new Set(['TRANSFER_IN', 'TRANSFER_OUT', 'MINT', 'BURN'])
@@ -32,6 +32,23 @@ export function describeRow(row: ActivityRecord): RowText {
     token: row.tokenAddress ?? (row.token === 'ETH' ? 'native' : row.token),
     tokenId: (tokenId ?? null) as string | null,
   })
+}
+
+export function approvalRows(rows: readonly ActivityRecord[]): RowText[] {
+  return rows
+    .filter(({ type }) => type === 'APPROVAL')
+    .map(({ wallet, metadata, rawAmount, tokenAddress, ...row }) => {
+      const { spender, operator, token_id: tokenId, all, unlimited, revoked } = metadata
+      const allowance = unlimited === true ? `unlimited ${rawAmount}` : String(rawAmount)
+      return describeApproval({
+        ...row,
+        token: tokenAddress,
+        owner: wallet,
+        spender: (spender ?? operator) as string,
+        isRevoked: revoked === true,
+        what: all === true ? 'all' : typeof tokenId === 'string' ? `id ${tokenId}` : allowance,
+      })
+    })
 }
 
 /** Compared as lists, so that a row that is there twice shows; told as what is missing and what is too much. */

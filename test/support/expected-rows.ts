@@ -172,20 +172,49 @@ export function transactionRowsOf(block: RpcBlock, receipts: readonly RpcReceipt
   })
 }
 
-/** The number of approvals by somebody in the logs: three words in all for Approval and ApprovalForAll. */
-export function countApprovals(receipts: readonly RpcReceipt[]): number {
+// ── Approvals ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** From here on an allowance is unlimited. */
+const UNLIMITED = 2n ** 96n - 1n
+
+/** The rows of approvals: three words in all, the owner and the spender among the topics. */
+export function approvalRowsOf(receipts: readonly RpcReceipt[]): RowText[] {
   return receipts
     .flatMap(({ logs }) => logs)
-    .filter(({ topics, data }) => {
-      const [topic0, owner] = topics
-      const isApproval = topic0 === TOPIC.approval || topic0 === TOPIC.approvalForAll
-      return (
-        isApproval &&
-        topics.length >= 3 &&
-        topics.length - 1 + wordsOf(data).length === 3 &&
-        addressOf(owner?.slice(2)) !== ZERO
-      )
-    }).length
+    .flatMap(log => {
+      const [topic0, ...indexed] = log.topics
+      const [owner, spender, value, ...more] = [...indexed.map(topic => topic.slice(2)), ...wordsOf(log.data)]
+      if (topic0 !== TOPIC.approval && topic0 !== TOPIC.approvalForAll) return []
+      if (indexed.length < 2 || value === undefined || more.length > 0 || addressOf(owner) === ZERO) return []
+      const number = numberOf(value)
+      const isPiece = topic0 === TOPIC.approval && indexed.length === 3
+      const isRevoked = isPiece ? addressOf(spender) === ZERO : number === 0n
+      const approval = {
+        transactionHash: log.transactionHash,
+        logIndex: Number(log.logIndex),
+        token: log.address,
+        owner: addressOf(owner),
+        spender: addressOf(spender),
+        isRevoked,
+      }
+      if (topic0 === TOPIC.approvalForAll) return [describeApproval({ ...approval, what: 'all' })]
+      if (isPiece) return [describeApproval({ ...approval, what: `id ${number}` })]
+      return [describeApproval({ ...approval, what: number >= UNLIMITED ? `unlimited ${number}` : `${number}` })]
+    })
+}
+
+export function describeApproval(row: {
+  readonly transactionHash: string
+  readonly logIndex: number | null
+  readonly token: string | null
+  readonly owner: string
+  readonly spender: string
+  readonly isRevoked: boolean
+  /** The allowance, the piece, or all. */
+  readonly what: string
+}): RowText {
+  const { transactionHash, logIndex, token, owner, spender, isRevoked, what } = row
+  return `${transactionHash} log ${logIndex}: ${owner} APPROVAL ${spender} ${what} of ${token}${isRevoked ? ' revoked' : ''}`
 }
 
 // ── Words ────────────────────────────────────────────────────────────────────────────────────────────────────────────────

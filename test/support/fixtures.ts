@@ -24,7 +24,7 @@ function readText(path: string): string {
   return existsSync(file) ? readFileSync(file, 'utf8') : gunzipSync(readFileSync(`${file}.gz`)).toString('utf8')
 }
 
-export function readFixture(path: string): unknown {
+function readFixture(path: string): unknown {
   return JSON.parse(readText(path))
 }
 

@@ -137,7 +137,7 @@ export async function startReplayNode(options: ReplayOptions): Promise<ReplayNod
 }
 
 /** The answer to a question that has one. */
-export function resultOf(value: unknown): Answer {
+function resultOf(value: unknown): Answer {
   return { kind: 'result', json: prepare(value) }
 }
 
