@@ -4,7 +4,7 @@
 
 import pMap from 'p-map'
 import { numberToHex } from 'viem/utils'
-import type { Hash } from '../core/types.ts'
+import type { Address, Hash } from '../core/types.ts'
 import { joinBlock, type RawReceipt } from '../core/validate.ts'
 import { AppError } from '../errors.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
@@ -61,14 +61,17 @@ export function createJsonRpcSource({ chainId, urls, displayUrl, clock = systemC
         const answer = await endpoint.request('eth_getTransactionByHash', [hash])
         return answer === null ? null : parseLocation(answer, hash)
       }, signal),
-    nonceAt: (address, blockNumber, signal) =>
-      pool.attempt(async endpoint => {
-        const answer = await orNull(
-          endpoint.request('eth_getTransactionCount', [address, numberToHex(blockNumber)]),
-          'state-gone',
-        )
-        return answer === null ? null : Number(parseQuantity(answer, 'nonce'))
-      }, signal),
+    nonceAt: async (address, blockNumber, signal) => {
+      const answer = await pool.attempt(
+        endpoint => askState(endpoint, 'eth_getTransactionCount', address, blockNumber),
+        signal,
+      )
+      return answer === null ? null : Number(parseQuantity(answer, 'nonce'))
+    },
+    codeAt: async (address, blockNumber, signal) => {
+      const answer = await pool.attempt(endpoint => askState(endpoint, 'eth_getCode', address, blockNumber), signal)
+      return answer === null ? null : parseBytes(answer, 'code')
+    },
     call: (to, data, blockNumber, signal) =>
       pool.attempt(async endpoint => {
         const ask = (block: string) => endpoint.request('eth_call', [{ to, data }, block])
@@ -145,6 +148,11 @@ async function askReceiptsOneByOne(endpoint: Endpoint, hashes: readonly Hash[]):
     },
     { concurrency: RECEIPTS_AT_ONCE },
   )
+}
+
+/** State of an account at a block; null where the node keeps it no more. */
+function askState(endpoint: Endpoint, method: string, address: Address, blockNumber: number): Promise<unknown> {
+  return orNull(endpoint.request(method, [address, numberToHex(blockNumber)]), 'state-gone')
 }
 
 function inconsistent(endpoint: Endpoint, problem: string, block?: number): AppError {

@@ -30,6 +30,9 @@ export type Source = {
   /** The number of transactions that an account had sent at the end of a block; null where that state is gone. */
   nonceAt(address: Address, blockNumber: number, signal: AbortSignal): Promise<number | null>
 
+  /** The code of an account at the end of a block (`eth_getCode`); null where that state is gone. */
+  codeAt(address: Address, blockNumber: number, signal: AbortSignal): Promise<Hex | null>
+
   /**
    * What a contract returns (`eth_call`) with the state at the end of a block, or at the head where that state is gone.
    * null: the call reverts.

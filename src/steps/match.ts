@@ -8,12 +8,12 @@
 import pMap from 'p-map'
 import { activityRows, transactionFacts, unlistedTokens } from '../core/attribute.ts'
 import { decodeBlock } from '../core/decode/block.ts'
-import { authoritiesOf } from '../core/decode/delegation.ts'
+import { authoritiesOf, mayDelegate } from '../core/decode/delegation.ts'
 import type { Activity, ActivityRow, Address, Block, Hash, Oddity, TransactionFacts } from '../core/types.ts'
 import type { ChainContext } from './context.ts'
 import { resolveDecimals } from './tokens.ts'
 
-const NONCES_AT_ONCE = 8
+const AUTHORITIES_AT_ONCE = 8
 /** Kinds of oddities that are told one by one; a contract can invent as many as it likes. */
 const MAX_KINDS_LOGGED = 200
 
@@ -60,22 +60,30 @@ export async function matchBlocks(
   return all
 }
 
-/** EIP-7702 authorizations count only with the right nonce: that of the parent block, for tracked signers. */
+/**
+ * What EIP-7702 asks of an authority before its authorization counts, at the parent block: its nonce, which is returned, and an
+ * account without code, or delegated already. An authority with other code is left out.
+ */
 async function noncesBefore(
   { chain, source }: ChainContext,
   block: Block,
   isTracked: (address: Address) => boolean,
   signal: AbortSignal,
 ): Promise<Map<Address, number | null>> {
-  const authorities = authoritiesOf(block, chain.id, isTracked)
-  const nonces = await pMap(
-    authorities,
-    authority => (block.number === 0 ? 0 : source.nonceAt(authority, block.number - 1, signal)),
-    {
-      concurrency: NONCES_AT_ONCE,
+  const nonces = new Map<Address, number | null>()
+  await pMap(
+    authoritiesOf(block, chain.id, isTracked),
+    async authority => {
+      const parent = Math.max(block.number - 1, 0)
+      const [nonce, code] = await Promise.all([
+        source.nonceAt(authority, parent, signal),
+        source.codeAt(authority, parent, signal),
+      ])
+      if (mayDelegate(code)) nonces.set(authority, nonce)
     },
+    { concurrency: AUTHORITIES_AT_ONCE },
   )
-  return new Map(authorities.map((authority, index) => [authority, nonces[index] ?? null]))
+  return nonces
 }
 
 const toldKinds = new Set<string>()

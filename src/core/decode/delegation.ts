@@ -25,6 +25,11 @@ type Step = {
   readonly authorization: { readonly delegate: Address; readonly index: number } | null
 }
 
+/** Code that an authority may have: none, or a delegation (EIP-7702: 0xef0100 and an address). Unknown code is no objection. */
+export function mayDelegate(code: Hex | null): boolean {
+  return code === null || code === '0x' || code.startsWith('0xef0100')
+}
+
 /**
  * The delegations of tracked wallets in a block.
  *
