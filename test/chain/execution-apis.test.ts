@@ -23,10 +23,12 @@ import {
 import { needFixtures, readFixtureLines, readRecordedAnswer } from '../support/fixtures.ts'
 import { enlist, followToHead, readActivities, withContext } from '../support/program.ts'
 import { prepareChain, type ReplayBlock, type RpcBlock, type RpcReceipt } from '../support/replay-chain.ts'
-import { type ReplayNode, startReplayNode } from '../support/replay-node.ts'
+import { type Answer, type ReplayNode, startReplayNode } from '../support/replay-node.ts'
 
 const OWN_CHAIN_ID = 3_503_995_874_084_926
 const HEAD = 54
+/** Who signed the authorization in block 45. */
+const AUTHORITY: Hex = '0xeda8645ba6948855e3b3cd596bbb07596d59c603'
 const CHAIN: Chain = {
   id: 1337,
   name: 'execution-apis',
@@ -118,24 +120,36 @@ it('a node without eth_getBlockReceipts is asked for each receipt, and the rows 
 
 it('the authorization in block 45 took effect: the signer has the code that a real node showed afterwards', async context => {
   needFixtures(context)
-  const blocks = readChain()
-  const authority: Hex = '0xeda8645ba6948855e3b3cd596bbb07596d59c603'
   const code = readRecordedAnswer('execution-apis/tests/eth_getCode/get-code-eip7702-delegation.io') as string
   const delegate = `0x${code.slice('0xef0100'.length)}`
-  const { database, node } = await prepareWorld(blocks, { chainId: OWN_CHAIN_ID, nonce: () => 0 })
+  const expected = {
+    activityType: 'DELEGATION',
+    walletAddress: AUTHORITY,
+    metadata: { delegate, authorization_index: 0 },
+  }
+  const { activities, questions } = await matchAuthorization(() => 0)
+  expect(activities).toMatchObject([expected])
+  expect(activities[0]?.metadata).not.toHaveProperty('unproven')
+  expect(questions).toBe(1)
+})
+
+it('where the state is pruned, the authorization is kept as unproven; with another nonce it is none', async context => {
+  needFixtures(context)
+  expect((await matchAuthorization(() => null)).activities).toMatchObject([{ metadata: { unproven: true } }])
+  expect((await matchAuthorization(() => 1)).activities).toEqual([])
+})
+
+/** Block 45 on the chain id that its authorization is for; only its signer is asked about, and nothing is written. */
+async function matchAuthorization(nonce: () => number | null) {
+  const { database, node } = await prepareWorld(readChain(), { chainId: OWN_CHAIN_ID, nonce })
   const chain = { ...CHAIN, id: OWN_CHAIN_ID }
-  const found = await withContext({ database, url: node.url, chain }, async program => {
+  const { activities } = await withContext({ database, url: node.url, chain }, async program => {
     const { signal } = new AbortController()
     const block = await program.source.block(45, signal)
-    const only = new Set([authority])
-    return matchBlocks(program, [block], { sought: new Set(), only }, signal)
+    return matchBlocks(program, [block], { sought: new Set(), only: new Set([AUTHORITY]) }, signal)
   })
-  expect(found.activities).toMatchObject([
-    { activityType: 'DELEGATION', walletAddress: authority, metadata: { delegate, authorization_index: 0 } },
-  ])
-  expect(found.activities[0]?.metadata).not.toHaveProperty('unproven')
-  expect(node.counters().methods['eth_getTransactionCount']).toBe(1)
-})
+  return { activities, questions: node.counters().methods['eth_getTransactionCount'] }
+}
 
 it('the same authorization means nothing on a chain with another id', async context => {
   needFixtures(context)
@@ -175,6 +189,20 @@ it('a source refuses a node that serves another chain', async context => {
   })
 })
 
+it('a source asks again after an error page, a torn connection and a refusal, and takes the answer that comes then', async context => {
+  needFixtures(context)
+  const { node } = await prepareWorld(readChain())
+  const faults: Answer[] = [
+    { kind: 'http', status: 503, body: '<html>try later</html>', headers: { 'content-type': 'text/html' } },
+    { kind: 'disconnect' },
+    { kind: 'error', code: -32_603, message: 'internal error' },
+  ]
+  node.setHook((_request, answer) => faults.shift() ?? answer())
+  const source = createJsonRpcSource({ chainId: CHAIN.id, urls: [node.url], displayUrl: () => 'the replay node' })
+  expect(await source.head(new AbortController().signal)).toMatchObject({ number: HEAD })
+  expect(source.health()).toMatchObject([{ errors: 3, healthy: true }])
+})
+
 // ── A node, a database, the follower ─────────────────────────────────────────────────────────────────────────────────────
 
 type World = { readonly database: TestDatabase; readonly node: ReplayNode }
@@ -182,7 +210,7 @@ type World = { readonly database: TestDatabase; readonly node: ReplayNode }
 /** Every address of the chain is a user's. */
 async function prepareWorld(
   blocks: readonly Complete[],
-  { chainId = CHAIN.id, nonce }: { readonly chainId?: number; readonly nonce?: () => number } = {},
+  { chainId = CHAIN.id, nonce }: { readonly chainId?: number; readonly nonce?: () => number | null } = {},
 ): Promise<World> {
   const database = await createDatabase()
   onTestFinished(() => database.drop())
