@@ -1,8 +1,8 @@
 /**
  * Traffic on a local chain: users, watched wallets and strangers who do everything that the indexer has to understand.
  *
- * Always holds: for one seed and one chain the transactions are the same ones, with the same hashes, however they are stepped
- * through, because nothing here looks at the chain once it has begun. Actions are dealt like cards: none comes a second time
+ * Always holds: for one seed, one chain and the same calls the transactions are the same ones, with the same hashes, because
+ * nothing here looks at the chain once it has begun. Actions are dealt like cards: none comes a second time
  * before each has come once. Blocks come only from here, so Anvil must not mine by itself.
  */
 import { toHex } from 'viem'

@@ -39,7 +39,7 @@ function unitOf(token: Address | 'native' | null): Effect['unit'] {
 function decode(log: Log, rule: EventRule): Record<string, unknown> | null {
   try {
     const { args } = decodeEventLog({ abi: [rule.abi], data: log.data, topics: log.topics, strict: true })
-    return args as Record<string, unknown>
+    return args
   } catch {
     return null
   }
