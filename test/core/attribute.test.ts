@@ -118,28 +118,25 @@ test('the decimals of unlisted ERC-20 tokens must be asked for, each once', () =
 })
 
 describe('the id of a row', () => {
-  const name = (changes: Partial<Activity> = {}, chainId = 1, block = hashOf(1)) =>
-    activityIdName(chainId, block, activity(changes))
-
   test('is made of chain, block, transaction, position, item, wallet and activity, in this form for ever', () => {
-    expect(name()).toBe(`1:${hashOf(1)}:${hashOf(0x1000)}:3:0:${ALICE}:TRANSFER_IN`)
-    expect(name({ logIndex: null, item: 2 })).toBe(`1:${hashOf(1)}:${hashOf(0x1000)}:tx:2:${ALICE}:TRANSFER_IN`)
+    expect(nameOf()).toBe(`1:${hashOf(1)}:${hashOf(0x1000)}:3:0:${ALICE}:TRANSFER_IN`)
+    expect(nameOf({ logIndex: null, item: 2 })).toBe(`1:${hashOf(1)}:${hashOf(0x1000)}:tx:2:${ALICE}:TRANSFER_IN`)
   })
 
   test('changes with each of them, and with nothing else', () => {
     const names = [
-      name(),
-      name({}, 2),
-      name({}, 1, hashOf(2)),
-      name({ transactionHash: hashOf(2) }),
-      name({ logIndex: 4 }),
-      name({ logIndex: null }),
-      name({ item: 1 }),
-      name({ wallet: BOB }),
-      name({ type: 'TRANSFER_OUT' }),
+      nameOf(),
+      nameOf({}, 2),
+      nameOf({}, 1, hashOf(2)),
+      nameOf({ transactionHash: hashOf(2) }),
+      nameOf({ logIndex: 4 }),
+      nameOf({ logIndex: null }),
+      nameOf({ item: 1 }),
+      nameOf({ wallet: BOB }),
+      nameOf({ type: 'TRANSFER_OUT' }),
     ]
     expect(new Set(names).size).toBe(names.length)
-    expect(name({ metadata: { a: 1 }, rawAmount: 5n, asset: { kind: 'native' } })).toBe(name())
+    expect(nameOf({ metadata: { a: 1 }, rawAmount: 5n, asset: { kind: 'native' } })).toBe(nameOf())
   })
 })
 
@@ -158,7 +155,7 @@ describe('what is known of the transactions of a block', () => {
     () => null,
   )
 
-  test('is told of those in which a user takes part', () => {
+  test('is told of those in which a tracked wallet takes part', () => {
     expect(transactionFacts(block, rows, chain, ownerOf, () => false)).toEqual([
       {
         inclusion: {
@@ -186,16 +183,15 @@ describe('what is known of the transactions of a block', () => {
     ])
   })
 
-  test('is not told where only a watched wallet takes part', () => {
-    expect(
-      transactionFacts(
-        block,
-        rows,
-        chain,
-        () => null,
-        () => false,
-      ),
-    ).toEqual([])
+  test('is told of those of watched wallets too, who may be users tomorrow', () => {
+    const facts = transactionFacts(
+      block,
+      rows,
+      chain,
+      () => null,
+      () => false,
+    )
+    expect(facts).toMatchObject([{ inclusion: { transactionHash: hashOf(0x1001) }, summaries: [] }])
   })
 
   test('is told of those that the application asked about, whoever takes part', () => {
@@ -210,3 +206,7 @@ describe('what is known of the transactions of a block', () => {
     ])
   })
 })
+
+function nameOf(changes: Partial<Activity> = {}, chainId = 1, block = hashOf(1)): string {
+  return activityIdName(chainId, block, activity(changes))
+}

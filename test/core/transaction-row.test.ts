@@ -5,7 +5,7 @@ import type { Inclusion, TransactionStatus, UserSummary } from '../../src/core/t
 import { ALICE, hashOf } from './support/build.ts'
 import { fc } from './support/property.ts'
 
-const HASH = hashOf(0x1000)
+const HASH = hashOf(0xabcdef)
 const SHOUTED = `0x${HASH.slice(2).toUpperCase()}`
 const inclusion: Inclusion = {
   transactionHash: HASH,
