@@ -20,7 +20,7 @@ import { type ExpectedActivity, type ExpectedTransaction, exactAmount, type Rows
 import { readRuleLog } from './oracle/rules.ts'
 import { type Placed, summarise } from './oracle/summary.ts'
 
-export { diffRows, type ExpectedActivity, type ExpectedTransaction, type Rows, readRows } from './oracle/rows.ts'
+export { diffRows, type Rows, readRows } from './oracle/rows.ts'
 
 export type OracleOptions = {
   readonly url: string

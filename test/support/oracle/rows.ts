@@ -57,12 +57,12 @@ export function exactAmount(raw: bigint, decimals: number | null): string | null
 }
 
 /** Decimal text of Postgres without trailing zeros. */
-export function normalise(text: string | null): string | null {
+function normalise(text: string | null): string | null {
   return text !== null && text.includes('.') ? text.replace(/0+$/, '').replace(/\.$/, '') : text
 }
 
 /** JSON with its keys in order, so that equal values have equal texts. */
-export function canonical(value: unknown): string {
+function canonical(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
