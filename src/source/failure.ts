@@ -21,16 +21,19 @@ export type FailureKind =
   /** The call itself fails in the EVM. */
   | 'reverted'
 
-const THROTTLED = /rate.?limit|too many requests|quota|capacity|throttl|exceeded.*(compute|request|credit)|429|402/i
+const THROTTLED =
+  /rate.?limit|too many requests|quota|capacity|throttl|exceeded.*(compute|request|credit|RPS)|request limit|429|402/i
 const UNSUPPORTED =
   /method.{0,60}(not (found|supported|available|exist|allowed|whitelisted|implemented)|does not exist|is disabled)|unsupported method|unknown method/i
 const STATE_GONE =
-  /missing trie node|state .{0,60}(not available|unavailable|pruned)|no state available|history.{0,40}pruned|historical state|archive|old data not available|pruned history|distance to target block|state at block/i
+  /missing trie node|state .{0,60}(not available|unavailable|pruned)|no state available|data before .{0,60}not available|historical state|archive|old data not available|pruned history|distance to target block|state at block/i
 const BLOCK_MISSING =
-  /header (for hash )?not found|unknown block|block not found|block .{0,40}(not found|out of range)|BlockOutOfRange|cannot find (header|block)/i
+  /header (for hash )?not found|unknown block|block not found|block .{0,40}(not found|out of range)|BlockOutOfRange|cannot find (header|block)|^\S+ could not be found/i
 const REVERTED =
   /revert|invalid opcode|out of gas|stack (under|over)flow|invalid jump|VM execution error|VM Exception|bad instruction|EVM error/i
 
+/** What is waited at most because a node asks for it: a nonsensical header must not take an endpoint away for good. */
+const MAX_RETRY_AFTER_MS = 3_600_000
 /** Shorter pieces of a URL are words, and hiding them would spoil the message. */
 const MIN_SECRET_LENGTH = 8
 
@@ -91,7 +94,7 @@ function factsOf(error: unknown): { code?: number; status?: number; details: str
     ...(number === undefined ? {} : { code: number }),
     ...(http === undefined ? {} : { status: http }),
     details: text,
-    retryAfterMs: Number.isFinite(retryAfter) ? retryAfter * 1000 : (inner?.retryAfterMs ?? null),
+    retryAfterMs: retryAfter >= 0 ? Math.min(retryAfter * 1000, MAX_RETRY_AFTER_MS) : (inner?.retryAfterMs ?? null),
   }
 }
 
