@@ -25,7 +25,8 @@ export function decodeApproval(
   isTracked: (address: Address) => boolean,
 ): Activity[] | null {
   const words = readAddressesAndNumber(log)
-  if (words === null) return null
+  // What is neither true nor false is no bool of the ABI.
+  if (words === null || (log.topics[0] === APPROVAL_FOR_ALL && (words.number > 1n || words.indexed > 2))) return null
   if (!isTracked(words.first)) return []
   const isPiece = words.indexed === 3 || (words.indexed < 2 && chain.tokens.get(log.address)?.kind === 'erc721')
   const approval = approvalOf(log, words.second, words.number, isPiece)

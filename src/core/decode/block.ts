@@ -55,7 +55,7 @@ function decodeLogs(
   const count = (kind: string, log: Log) =>
     oddities.push({ kind, transactionHash: transaction.hash, logIndex: log.logIndex })
   for (const log of receipt.logs) {
-    if (log.address === NATIVE_TRANSFER_LOGGER) continue
+    if (log.address === NATIVE_TRANSFER_LOGGER && log.topics[0] === TRANSFER) continue
     const standard = decodeStandard(log, transaction, chain, isTracked)
     if (standard === null) count(`shape:${log.topics[0] ?? ''}`, log)
     const rule = findRule(chain, log, blockNumber)

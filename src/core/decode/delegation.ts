@@ -7,7 +7,7 @@
  * authority's. A reverted transaction's authorizations stay in effect.
  */
 
-import { type Activity, type Address, type Block, type Hash, ZERO_ADDRESS } from '../types.ts'
+import { type Activity, type Address, type Block, type Hex, type Hash, ZERO_ADDRESS } from '../types.ts'
 
 /** The tracked signers of authorizations that could count here: whose nonce at the parent block must be known. */
 export function authoritiesOf(block: Block, chainId: number, isTracked: (address: Address) => boolean): Address[] {

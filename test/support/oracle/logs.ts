@@ -37,7 +37,7 @@ export function readTokenLog(log: Log, chain: Chain): Effect[] {
     case TRANSFER:
       return readTransfer(log, topics, size, chain)
     case APPROVAL:
-      return readApproval(log, topics, size)
+      return readApproval(log, topics, size, chain)
     case APPROVAL_FOR_ALL:
       return readApprovalForAll(log, topics, size)
     case TRANSFER_SINGLE:
@@ -117,18 +117,31 @@ function move(
   ]
 }
 
-function readApproval(log: Log, topics: readonly Hex[], size: number): Effect[] {
-  const owner = addressOf(topics[1])
-  const spender = addressOf(topics[2])
-  if (owner === null || spender === null) return []
-  const common = { wallet: owner, type: 'APPROVAL', token: addressOfLog(log), item: 0 }
-  if (topics.length === 4) {
-    const id = { token_id: BigInt(topics[3] as Hex).toString() }
+/** The parameters in their order, wherever they stand; null where they are not two addresses and one word. */
+function readParties(
+  log: Log,
+  topics: readonly Hex[],
+  size: number,
+): { first: Address; second: Address; word: Hex } | null {
+  if (topics.length < 4 && size !== (4 - topics.length) * 32) return null
+  const [firstWord, secondWord, word] = [...topics.slice(1), ...wordsOf(log.data)]
+  const first = addressOf(firstWord)
+  const second = addressOf(secondWord)
+  return first === null || second === null || word === undefined ? null : { first, second, word }
+}
+
+function readApproval(log: Log, topics: readonly Hex[], size: number, chain: Chain): Effect[] {
+  const parties = readParties(log, topics, size)
+  if (parties === null) return []
+  const { first: owner, second: spender, word } = parties
+  const token = addressOfLog(log)
+  const common = { wallet: owner, type: 'APPROVAL', token, item: 0 }
+  if (topics.length === 4 || (topics.length < 3 && chain.tokens.get(token)?.kind === 'erc721')) {
+    const id = { token_id: BigInt(word).toString() }
     const revoked: Metadata = spender === ZERO_ADDRESS ? { revoked: true } : {}
     return [{ ...common, unit: null, raw: null, metadata: { spender, ...id, ...revoked } }]
   }
-  if (topics.length !== 3 || size !== 32) return []
-  const raw = BigInt(log.data)
+  const raw = BigInt(word)
   if (raw >= UNLIMITED) {
     return [{ ...common, unit: 'erc20', raw, isHidden: true, metadata: { spender, unlimited: true } }]
   }
@@ -137,14 +150,14 @@ function readApproval(log: Log, topics: readonly Hex[], size: number): Effect[] 
 }
 
 function readApprovalForAll(log: Log, topics: readonly Hex[], size: number): Effect[] {
-  const owner = addressOf(topics[1])
-  const operator = addressOf(topics[2])
-  if (owner === null || operator === null || topics.length !== 3 || size !== 32) return []
-  const flag = BigInt(log.data)
+  const parties = topics.length === 4 ? null : readParties(log, topics, size)
+  if (parties === null) return []
+  const flag = BigInt(parties.word)
   if (flag > 1n) return []
   const revoked: Metadata = flag === 0n ? { revoked: true } : {}
-  const metadata = { operator, all: true, ...revoked }
-  return [{ wallet: owner, type: 'APPROVAL', token: addressOfLog(log), unit: null, raw: null, item: 0, metadata }]
+  const metadata = { operator: parties.second, all: true, ...revoked }
+  const common = { wallet: parties.first, type: 'APPROVAL', token: addressOfLog(log) }
+  return [{ ...common, unit: null, raw: null, item: 0, metadata }]
 }
 
 function addressOfLog(log: Log): Address {
