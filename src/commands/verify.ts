@@ -1,14 +1,220 @@
-import type { Address } from '../core/types.ts'
+/**
+ * `verify`: derives the rows of a range again from the chain and compares them with the database.
+ */
+
+import { type App, withApp } from '../app.ts'
+import { findChain } from '../config/env.ts'
+import { describeFailure } from '../source/failure.ts'
+import {
+  countBlocks,
+  intersectRanges,
+  mergeRanges,
+  type Range,
+  type Ranges,
+  splitRanges,
+  subtractRanges,
+} from '../core/range.ts'
+import type { Address, Hash } from '../core/types.ts'
+import { AppError } from '../errors.ts'
+import { createProgress } from '../ops/progress.ts'
+import type { ChainContext } from '../steps/context.ts'
+import { repairBlock } from '../steps/repair.ts'
+import { compareActivities, compareTransactions, type Difference } from '../verify/compare.ts'
+import { deriveRows } from '../verify/derive.ts'
+import { readActivities, readTransactions } from '../verify/read.ts'
 import type { CommandInput, ExitCode } from './command.ts'
+
+/** Blocks that are derived and compared at a time. */
+const PIECE_BLOCKS = 50
+const MAX_WALLETS_NAMED = 5
 
 export type VerifyOptions = {
   readonly chain: string
   readonly fromBlock: number
   readonly toBlock: number
+  /** Empty: every tracked wallet. */
   readonly wallets: readonly Address[]
   readonly repair: boolean
 }
 
-export async function runVerify(_input: CommandInput, _options: VerifyOptions): Promise<ExitCode> {
-  return 0
+export function runVerify(input: CommandInput, options: VerifyOptions): Promise<ExitCode> {
+  return withApp<ExitCode>({ ...input, logTo: 2, migrate: false }, app => verify(app, input, options))
+}
+
+/** The command within an App that is there already. */
+export async function verify(
+  app: App,
+  input: Pick<CommandInput, 'print' | 'terminal' | 'signal'>,
+  options: VerifyOptions,
+): Promise<ExitCode> {
+  const { print, terminal, signal } = input
+  const { chain } = findChain(app.config, options.chain)
+  const context = app.context(chain.id)
+  const range = { from: options.fromBlock, to: options.toBlock }
+  if (range.from > range.to) throw new AppError('USAGE', `--from-block ${range.from} is above --to-block ${range.to}.`)
+  await app.registry.refresh('now')
+  const scope = await scopeOf(app, context, range, options.wallets, print)
+  const total = countBlocks(scope.covered)
+  const progress = createProgress({
+    label: `verify ${chain.name}`,
+    total,
+    unit: 'blocks',
+    clock: app.clock,
+    terminal,
+    onLine: text => app.log.info(text),
+  })
+  const differences: Difference[] = []
+  let done = 0
+  for (const piece of splitRanges(scope.covered, PIECE_BLOCKS)) {
+    if (signal.aborted) throw new AppError('ABORTED', 'Stopped before the end.')
+    differences.push(...(await comparePiece(app, context, piece, scope)))
+    done += piece.to - piece.from + 1
+    progress.update(done)
+  }
+  if (total > 0) progress.end()
+  for (const { text } of differences) print(text)
+  print(
+    `${chain.name}: ${total} blocks, ${scope.owners.size} wallets, ${differences.length === 0 ? 'no differences' : `${differences.length} differences`}.`,
+  )
+  if (differences.length > 0 && options.repair) return repair(app, context, differences, scope, input, options)
+  return differences.length === 0 && scope.missing === 0 ? 0 : 1
+}
+
+type VerifyScope = {
+  readonly owners: ReadonlyMap<Address, string | null>
+  /** What of the range is complete for the tracked set, or for the wallets that were named. */
+  readonly covered: Ranges
+  /** Blocks of the range that are not. */
+  readonly missing: number
+  readonly coverageOf: ReadonlyMap<Address, Ranges>
+  readonly headNumber: number
+}
+
+async function scopeOf(
+  app: App,
+  { chain, store }: ChainContext,
+  range: Range,
+  only: readonly Address[],
+  print: (line: string) => void,
+): Promise<VerifyScope> {
+  const asked = mergeRanges([range])
+  const owners = new Map<Address, string | null>()
+  for await (const changes of store.loadWallets(0)) {
+    for (const { address, userId, tracked } of changes) {
+      if (tracked && (only.length === 0 || only.includes(address))) owners.set(address, userId)
+    }
+  }
+  for (const wallet of only) {
+    if (!owners.has(wallet))
+      throw new AppError('USAGE', `${wallet} is not tracked.`, {
+        hint: 'Only wallets of users and of the watch-list have rows.',
+      })
+  }
+  const differing = await store.differingWallets(chain.id)
+  const coverageOf = new Map<Address, Ranges>()
+  for (const wallet of differing)
+    if (owners.has(wallet)) coverageOf.set(wallet, await store.walletCoverage(chain.id, wallet))
+  const set = await store.coverage(chain.id)
+  const covered = intersectRanges(
+    asked,
+    only.length === 0 ? set : mergeRanges(only.flatMap(wallet => [...(coverageOf.get(wallet) ?? set)])),
+  )
+  const missing = subtractRanges(asked, covered)
+  for (const { from, to } of missing)
+    print(`${chain.name}: blocks ${from} to ${to} are not indexed; backfill takes them.`)
+  const partial = [...coverageOf]
+    .filter(([, ranges]) => subtractRanges(covered, ranges).length > 0)
+    .map(([wallet]) => wallet)
+  if (partial.length > 0) {
+    const named = partial.slice(0, MAX_WALLETS_NAMED).join(', ')
+    print(
+      `${chain.name}: ${partial.length} wallets were linked later and are compared only where they are complete: ${named}${partial.length > MAX_WALLETS_NAMED ? ', …' : ''}`,
+    )
+  }
+  const headNumber =
+    (await store.checkpoint(chain.id))?.number ??
+    (await app.context(chain.id).source.head(AbortSignal.timeout(30_000))).number
+  return { owners, covered, missing: countBlocks(missing), coverageOf, headNumber }
+}
+
+async function comparePiece(
+  app: App,
+  { chain }: ChainContext,
+  range: Range,
+  scope: VerifyScope,
+): Promise<Difference[]> {
+  const urls = app.config.chains.find(each => each.chain.id === chain.id)?.rpcUrls ?? []
+  const isComplete = (wallet: string, block: number) => {
+    const ranges = scope.coverageOf.get(wallet as Address)
+    return ranges === undefined || ranges.some(({ from, to }) => from <= block && block <= to)
+  }
+  const expected = await wrapped(urls, () =>
+    deriveRows({
+      urls,
+      chain,
+      fromBlock: range.from,
+      toBlock: range.to,
+      owners: scope.owners,
+      headNumber: scope.headNumber,
+    }),
+  )
+  const found = await readActivities(app.store.sql, { chainId: chain.id, range, wallets: [...scope.owners.keys()] })
+  const complete = expected.activities.filter(row => isComplete(row.wallet_address, row.block_number))
+  const differences = compareActivities(
+    complete,
+    found.filter(row => isComplete(row.wallet_address, row.block_number)),
+  )
+  // A transaction is compared where all its wallets are complete: else another one of them may have given it its row.
+  const partial = new Set(
+    expected.activities.filter(row => !isComplete(row.wallet_address, row.block_number)).map(row => row.tx_hash),
+  )
+  const transactions = expected.transactions.filter(row => !partial.has(row.tx_hash))
+  const all = scope.owners.size === app.registry.size
+  const rows = await readTransactions(app.store.sql, {
+    label: chain.label,
+    range: all ? range : null,
+    hashes: transactions.map(row => row.tx_hash),
+  })
+  differences.push(
+    ...compareTransactions(
+      transactions,
+      rows.filter(row => !partial.has(row.tx_hash)),
+      chain.id,
+    ),
+  )
+  return differences
+}
+
+/** Errors of viem hold the URL that was asked. */
+async function wrapped<T>(urls: readonly string[], work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw new AppError(
+      'RPC_UNAVAILABLE',
+      `The rows could not be derived: ${describeFailure(error, urls[0] ?? '').message}`,
+      {
+        hint: 'Check the endpoints with `doctor`, then run it again.',
+      },
+    )
+  }
+}
+
+async function repair(
+  app: App,
+  context: ChainContext,
+  differences: readonly Difference[],
+  scope: VerifyScope,
+  input: Pick<CommandInput, 'print' | 'terminal' | 'signal'>,
+  options: VerifyOptions,
+): Promise<ExitCode> {
+  const blocks = new Set(differences.map(({ block }) => block).filter(block => block !== null))
+  // A block that was orphaned while it was indexed leaves rows under a hash that the chain does not have: they go with their height.
+  for (const block of [...blocks].toSorted((a, b) => a - b)) {
+    const isWritten = await repairBlock(context, block, new Set(scope.owners.keys()), input.signal)
+    if (!isWritten) input.print(`Block ${block} is not the one that is indexed any more; the daemon takes it back.`)
+  }
+  await app.store.rederive([...new Set(differences.map(({ hash }) => hash as Hash))], app.chains)
+  input.print(`${blocks.size} blocks were written again; comparing once more.`)
+  return verify(app, input, { ...options, repair: false })
 }

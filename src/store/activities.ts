@@ -68,6 +68,24 @@ export async function deleteActivitiesAbove(tx: Tx, chainId: number, blockNumber
   return deleted.count
 }
 
+/**
+ * Removes our rows of one block and some wallets; also those that would be written there again but lack their block hash, because
+ * another tool dropped the column.
+ */
+export async function deleteActivitiesOfBlock(
+  tx: Tx,
+  chainId: number,
+  blockNumber: number,
+  wallets: readonly Address[],
+  rows: readonly ActivityRow[],
+): Promise<void> {
+  await tx`
+    delete from wallet_activity
+    where (chain_id = ${chainId} and block_number = ${blockNumber} and block_hash is not null
+        and wallet_address = any(${wallets}::text[]))
+      or id = any(${rows.map(activityId)}::uuid[])`
+}
+
 type ActivityRecord = {
   wallet_address: Address
   activity_type: string

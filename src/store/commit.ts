@@ -8,7 +8,7 @@
 import type { Chain } from '../core/chain.ts'
 import type { Range } from '../core/range.ts'
 import type { ActivityRow, Address, Hash, Header, TransactionFacts } from '../core/types.ts'
-import { deleteActivitiesAbove, insertActivities } from './activities.ts'
+import { deleteActivitiesAbove, deleteActivitiesOfBlock, insertActivities } from './activities.ts'
 import { type CheckpointMove, extendWindow, moveCheckpoint } from './checkpoint.ts'
 import { inTransaction, type Sql, type Tx } from './connection.ts'
 import { addCoverage, addWalletCoverage, cutCoverage } from './coverage.ts'
@@ -121,6 +121,29 @@ export function commitFound(
       where c.chain_id = ${chain.id} for share of c`
     if (checkpoint === undefined || !(checkpoint.final || checkpoint.canonical)) return false
     await writeRows(tx, chain, found, found.settledHeight)
+    return true
+  })
+}
+
+export type Repair = BlockRows & {
+  readonly chain: Chain
+  readonly registryVersion: number
+  readonly block: { readonly number: number; readonly hash: Hash }
+  /** Whose rows are taken away and written again. */
+  readonly wallets: readonly Address[]
+  readonly settledHeight: number
+}
+
+/** Writes a block's rows again, whatever they are now. @returns false: our window has another block there */
+export function commitRepair(sql: Sql, repair: Repair): Promise<boolean> {
+  const { chain, block, wallets } = repair
+  return inTransaction(sql, async tx => {
+    await holdRegistry(tx, repair.registryVersion)
+    const [own] = await tx<{ hash: Hash }[]>`
+      select hash from indexer.headers where chain_id = ${chain.id} and number = ${block.number}`
+    if (own !== undefined && own.hash !== block.hash) return false
+    await deleteActivitiesOfBlock(tx, chain.id, block.number, wallets, repair.activities)
+    await writeRows(tx, chain, repair, repair.settledHeight)
     return true
   })
 }

@@ -33,6 +33,14 @@ export async function loadWalletCoverage(sql: Sql | Tx, chainId: number, address
   return mergeRanges([...subtractRanges(set, lacking), ...own])
 }
 
+/** The wallets whose coverage differs from the tracked set's. */
+export async function loadDifferingWallets(sql: Sql, chainId: number): Promise<Address[]> {
+  const rows = await read(
+    sql<{ address: Address }[]>`select distinct address from indexer.wallet_coverage where chain_id = ${chainId}`,
+  )
+  return rows.map(row => row.address)
+}
+
 /** Adds a range to the tracked set's coverage. The common case, the next block, touches one row. */
 export async function addCoverage(tx: Tx, chainId: number, range: Range): Promise<void> {
   await lockCoverage(tx, chainId)

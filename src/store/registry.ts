@@ -7,7 +7,7 @@
  */
 
 import type { Chain } from '../core/chain.ts'
-import { type Address, ZERO_ADDRESS } from '../core/types.ts'
+import { type Address, type Hash, ZERO_ADDRESS } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import { inTransaction, read, type Sql, type Tx } from './connection.ts'
 import { rederiveTransactions } from './transactions.ts'
@@ -109,22 +109,23 @@ export async function attributeNextWallet(sql: Sql, chains: ReadonlyMap<number, 
       where wallet_address = ${address} and block_hash is not null and tx_hash > ${after} order by tx_hash limit ${REDERIVE_BATCH}`)
     const last = hashes.at(-1)
     if (last === undefined) break
-    await inTransaction(sql, async tx => {
-      await tx`select 1 from indexer.registry for share`
-      await rederiveTransactions(
-        tx,
-        chains,
-        hashes.map(row => row.tx_hash),
-        await ownersOf(
-          tx,
-          hashes.map(row => row.tx_hash),
-        ),
-      )
-    })
+    await rederive(
+      sql,
+      chains,
+      hashes.map(row => row.tx_hash),
+    )
     after = last.tx_hash
   }
   await read(sql`delete from indexer.attribution_queue where address = ${address}`)
   return true
+}
+
+/** Derives transactions again for the owners that their wallets have now. */
+export async function rederive(sql: Sql, chains: ReadonlyMap<number, Chain>, hashes: readonly Hash[]): Promise<void> {
+  await inTransaction(sql, async tx => {
+    await tx`select 1 from indexer.registry for share`
+    await rederiveTransactions(tx, chains, hashes, await ownersOf(tx, hashes))
+  })
 }
 
 async function fillOwner(sql: Sql, address: Address): Promise<boolean> {

@@ -42,8 +42,13 @@ export type Store = {
   commitRewind(step: commits.Rewind): Promise<commits.Rewound>
   commitFound(found: Parameters<typeof commits.commitFound>[1]): Promise<boolean>
 
+  /** Writes a block's rows again. @returns false: our window has another block there */
+  commitRepair(repair: commits.Repair): Promise<boolean>
+
   coverage(chainId: number): Promise<Ranges>
   walletCoverage(chainId: number, address: Address): Promise<Ranges>
+  /** The wallets whose coverage differs from the set's. */
+  differingWallets(chainId: number): Promise<Address[]>
 
   /** Compares users and watch-list with what is known. @returns the version of the set of tracked wallets */
   syncWallets(): Promise<number>
@@ -59,6 +64,9 @@ export type Store = {
   restoreRows(chains: ReadonlyMap<number, Chain>, scope: 'pending' | 'all'): Promise<number>
   sought(): Promise<Set<Hash>>
   nextSought(limit: number, notWithinMs: number): Promise<Hash[]>
+
+  /** Derives rows of `user_transactions` again from the activities in the database. */
+  rederive(hashes: readonly Hash[], chains: ReadonlyMap<number, Chain>): Promise<void>
 
   tokens(chainId: number, addresses: readonly Address[]): Promise<tokens.TokenFacts[]>
   saveToken(chainId: number, token: tokens.TokenFacts, askedAtBlock: number): Promise<void>
@@ -96,8 +104,10 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     commitBackfill: piece => commits.commitBackfill(sql, piece),
     commitRewind: step => commits.commitRewind(sql, step),
     commitFound: found => commits.commitFound(sql, found),
+    commitRepair: repair => commits.commitRepair(sql, repair),
     coverage: chainId => coverage.loadCoverage(sql, chainId),
     walletCoverage: (chainId, address) => coverage.loadWalletCoverage(sql, chainId, address),
+    differingWallets: chainId => coverage.loadDifferingWallets(sql, chainId),
     syncWallets: () => registry.syncWallets(sql),
     loadWallets: sinceVersion => registry.loadWallets(sql, sinceVersion),
     attributeNextWallet: chains => registry.attributeNextWallet(sql, chains),
@@ -108,6 +118,7 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     restoreRows: (chains, scope) => sought.restoreRows(sql, chains, scope),
     sought: () => sought.loadSought(sql),
     nextSought: (limit, notWithinMs) => sought.nextSought(sql, limit, notWithinMs),
+    rederive: (hashes, chains) => registry.rederive(sql, chains, hashes),
     tokens: (chainId, addresses) => tokens.loadTokens(sql, chainId, addresses),
     saveToken: (chainId, token, askedAtBlock) => tokens.saveToken(sql, chainId, token, askedAtBlock),
     claimLease: (name, holder) => leases.claimLease(sql, name, holder),

@@ -10,7 +10,9 @@ import { createTraffic, type Traffic } from '../../src/demo/traffic.ts'
 import { readChain } from '../support/chain-file.ts'
 import { createDatabase, type TestDatabase } from '../support/database.ts'
 import { createIndexer, type Indexer } from '../support/indexer.ts'
-import { deriveRows, diffRows, readRows } from '../support/oracle.ts'
+import { deriveRows } from '../../src/verify/derive.ts'
+import { readRows } from '../../src/verify/read.ts'
+import { diffRows } from '../../src/verify/rows.ts'
 
 const FIRST_SEED = Number(process.env['SEED'] ?? 1)
 const SEEDS = Number(process.env['SEEDS'] ?? 20)
@@ -70,7 +72,7 @@ async function expectEqual({ chain, anvil }: World, database: Database, message:
   const headNumber = Number(await anvil.rpc('eth_blockNumber'))
   const fromBlock = typeof chain.startBlock === 'number' ? chain.startBlock : 0
   const expected = await deriveRows({
-    url: anvil.url,
+    urls: [anvil.url],
     chain,
     fromBlock,
     toBlock: headNumber,

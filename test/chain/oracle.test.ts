@@ -7,7 +7,9 @@ import { startAnvil } from '../../src/demo/anvil.ts'
 import { createTraffic } from '../../src/demo/traffic.ts'
 import { readChain } from '../support/chain-file.ts'
 import { createDatabase, type TestDatabase } from '../support/database.ts'
-import { deriveRows, diffRows, type Rows, readRows } from '../support/oracle.ts'
+import { deriveRows } from '../../src/verify/derive.ts'
+import { readRows } from '../../src/verify/read.ts'
+import { diffRows, type Rows } from '../../src/verify/rows.ts'
 
 const chain = readChain('sepolia')
 let database: TestDatabase
@@ -24,7 +26,7 @@ beforeAll(async () => {
     for (const [address, id] of owners) {
       await database.sql`insert into users (id, wallet_address) values (${id}, ${address})`
     }
-    rows = await deriveRows({ url: anvil.url, chain, fromBlock: 1, toBlock: headNumber, owners, headNumber })
+    rows = await deriveRows({ urls: [anvil.url], chain, fromBlock: 1, toBlock: headNumber, owners, headNumber })
   } finally {
     await anvil.stop()
   }

@@ -6,7 +6,8 @@ import type { Chain } from '../../src/core/chain.ts'
 import { type Anvil, startAnvil } from '../../src/demo/anvil.ts'
 import { createTraffic, type Traffic } from '../../src/demo/traffic.ts'
 import { readChain } from '../support/chain-file.ts'
-import { deriveRows, diffRows, type Rows } from '../support/oracle.ts'
+import { deriveRows } from '../../src/verify/derive.ts'
+import { diffRows, type Rows } from '../../src/verify/rows.ts'
 
 const SEED = 20_251_020
 /** Two rounds of everything that there is to do. */
@@ -35,7 +36,7 @@ async function derive({ anvil, chain, traffic }: World): Promise<Rows> {
     ...traffic.users.map(({ address, name }): [string, string] => [address, name]),
     ...traffic.watched.map(({ address }): [string, null] => [address, null]),
   ])
-  return deriveRows({ url: anvil.url, chain, fromBlock: GENESIS + 3, toBlock: head, owners, headNumber: head })
+  return deriveRows({ urls: [anvil.url], chain, fromBlock: GENESIS + 3, toBlock: head, owners, headNumber: head })
 }
 
 const countBy = (values: readonly string[]) =>

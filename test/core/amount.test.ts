@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { exactAmount } from '../../src/core/amount.ts'
-import { fc } from './support/property.ts'
+import { atLeast, fc } from './support/property.ts'
 
 test.each<[string, bigint, number | null, string | null]>([
   ['zero', 0n, 18, '0'],
@@ -51,7 +51,7 @@ test('an amount is exactly raw / 10^decimals, or null precisely where numeric(30
       expect(text === null ? null : unitsOf(text)).toBe(fits ? scaled / scale : null)
       if (text !== null) expect(text).toMatch(/^-?(?:0|[1-9]\d{0,11})(?:\.\d{0,17}[1-9])?$/)
     }),
-    { numRuns: 2_000 },
+    atLeast(2_000),
   )
 })
 

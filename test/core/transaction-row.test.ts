@@ -3,7 +3,7 @@ import type { ExistingRow, Ledger, RowInput } from '../../src/core/transaction-r
 import { decideRow } from '../../src/core/transaction-row.ts'
 import type { Inclusion, TransactionStatus, UserSummary } from '../../src/core/types.ts'
 import { ALICE, hashOf } from './support/build.ts'
-import { fc } from './support/property.ts'
+import { atLeast, fc } from './support/property.ts'
 
 const HASH = hashOf(0xabcdef)
 const SHOUTED = `0x${HASH.slice(2).toUpperCase()}`
@@ -325,7 +325,7 @@ describe('status and transitions', () => {
           )
         },
       ),
-      { numRuns: 500 },
+      atLeast(500),
     )
   })
 })

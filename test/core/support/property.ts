@@ -5,9 +5,14 @@
 
 import * as fc from 'fast-check'
 
-fc.configureGlobal({
-  seed: Number(process.env['FC_SEED'] ?? 1),
-  numRuns: Number(process.env['FC_RUNS'] ?? 200),
-})
+const SEED = Number(process.env['FC_SEED'] ?? 1)
+const RUNS = Number(process.env['FC_RUNS'] ?? 200)
+
+fc.configureGlobal({ seed: SEED, numRuns: RUNS })
+
+/** For a property that needs more runs than others to reach its corners; `FC_RUNS` still looks further. */
+export function atLeast(numRuns: number): { numRuns: number } {
+  return { numRuns: Math.max(numRuns, RUNS) }
+}
 
 export { fc }

@@ -5,8 +5,8 @@
  */
 import { recoverAddress } from 'viem'
 import { hashAuthorization } from 'viem/utils'
-import { type Address, ZERO_ADDRESS } from '../../../src/core/types.ts'
-import type { FullBlock, FullTransaction, Node } from './chain.ts'
+import { type Address, ZERO_ADDRESS } from '../core/types.ts'
+import type { FullBlock, FullTransaction, Node } from './node.ts'
 
 export type Delegation = {
   readonly transactionHash: string
@@ -14,6 +14,8 @@ export type Delegation = {
   readonly delegate: Address
   /** Place in the list of its transaction. */
   readonly index: number
+  /** False: the nonce that it needed could not be asked for. */
+  readonly isProven: boolean
 }
 
 const HALF_OF_CURVE_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n
@@ -22,27 +24,33 @@ const DESIGNATOR = '0xef0100'
 
 type Authorization = NonNullable<FullTransaction['authorizationList']>[number]
 
-export async function deriveDelegations(node: Node, block: FullBlock, chainId: number): Promise<Delegation[]> {
-  const parent = Number(block.number) - 1
-  if (!block.transactions.some(({ authorizationList }) => authorizationList !== undefined)) return []
-  const nonces = new Map<Address, bigint>()
-  const nonceOf = async (address: Address) => nonces.get(address) ?? (await node.nonce(address, parent))
-
+/** Those by tracked wallets. */
+export async function deriveDelegations(
+  node: Node,
+  block: FullBlock,
+  chainId: number,
+  isTracked: (address: Address) => boolean,
+): Promise<Delegation[]> {
+  const parent = Math.max(Number(block.number) - 1, 0)
+  /** null: that state is gone. */
+  const nonces = new Map<Address, bigint | null>()
   const delegations: Delegation[] = []
   for (const transaction of block.transactions) {
     const sender = transaction.from.toLowerCase() as Address
-    nonces.set(sender, (await nonceOf(sender)) + 1n)
+    nonces.set(sender, BigInt(transaction.nonce) + 1n)
     for (const [index, authorization] of (transaction.authorizationList ?? []).entries()) {
       const authority = await recoverAuthority(authorization)
-      if (authority === null) continue
+      if (authority === null || !isTracked(authority)) continue
       if (authorization.chainId !== 0 && authorization.chainId !== chainId) continue
+      if (!nonces.has(authority)) nonces.set(authority, await node.nonce(authority, parent))
+      const expected = nonces.get(authority) ?? null
       const nonce = BigInt(authorization.nonce)
-      if (nonce >= MAX_NONCE || nonce !== (await nonceOf(authority))) continue
+      if (nonce >= MAX_NONCE || (expected !== null && nonce !== expected)) continue
       const code = await node.code(authority, parent)
-      if (code !== '0x' && !code.startsWith(DESIGNATOR)) continue
+      if (code !== null && code !== '0x' && !code.startsWith(DESIGNATOR)) continue
       nonces.set(authority, nonce + 1n)
       const delegate = authorization.address.toLowerCase() as Address
-      delegations.push({ transactionHash: transaction.hash, authority, delegate, index })
+      delegations.push({ transactionHash: transaction.hash, authority, delegate, index, isProven: expected !== null })
     }
   }
   return delegations

@@ -1,7 +1,7 @@
 /**
  * Whose a transaction is and what it was: the one row of `user_transactions`, from the activities of its wallets.
  */
-import type { Address } from '../../../src/core/types.ts'
+import type { Address } from '../core/types.ts'
 import type { Effect } from './logs.ts'
 
 /** An activity of a tracked wallet, and where in the transaction it happened. */

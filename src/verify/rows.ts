@@ -2,10 +2,10 @@
  * Rows in one comparable form, from whatever side they come: plain objects, amounts as decimal text without trailing zeros, times
  * as Unix seconds, sorted by what the row itself says.
  */
-import type postgres from 'postgres'
-import type { Json } from '../../../src/core/types.ts'
+import type { Json } from '../core/types.ts'
 
 export type ExpectedActivity = {
+  readonly id: string
   readonly wallet_address: string
   readonly user_id: string | null
   readonly activity_type: string
@@ -57,12 +57,12 @@ export function exactAmount(raw: bigint, decimals: number | null): string | null
 }
 
 /** Decimal text of Postgres without trailing zeros. */
-function normalise(text: string | null): string | null {
+export function normalise(text: string | null): string | null {
   return text !== null && text.includes('.') ? text.replace(/0+$/, '').replace(/\.$/, '') : text
 }
 
 /** JSON with its keys in order, so that equal values have equal texts. */
-function canonical(value: unknown): string {
+export function canonical(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -95,37 +95,6 @@ export function sortRows(rows: Rows): Rows {
     activities: [...rows.activities].sort((a, b) => compare(placeOfActivity(a), placeOfActivity(b))),
     transactions: [...rows.transactions].sort((a, b) => compare(placeOfTransaction(a), placeOfTransaction(b))),
   }
-}
-
-function plain(row: Record<string, unknown>): Record<string, unknown> {
-  return { ...row, amount: normalise(row['amount'] as string | null) }
-}
-
-/**
- * What the database holds for a chain: all rows of `wallet_activity` that are the daemon's (they have a block hash), all rows of
- * `user_transactions` with the chain's label.
- */
-export async function readRows(
-  sql: postgres.Sql,
-  chain: { readonly id: number; readonly label: string },
-): Promise<Rows> {
-  const activities = await sql`
-    select wallet_address, user_id, activity_type, tx_hash, amount::text, raw_amount::text, token, token_address, chain_id,
-      block_number::int, block_hash, log_index, extract(epoch from timestamp)::int as timestamp, metadata
-    from wallet_activity where chain_id = ${chain.id} and block_hash is not null`
-  const transactions = await sql`
-    select tx_hash, user_id, chain, event_type, token, token_address, amount::text, raw_amount::text, status, block_number,
-      extract(epoch from timestamp)::int as timestamp
-    from user_transactions where chain = ${chain.label}`
-  return sortRows({
-    activities: activities.map(row => {
-      const metadata: unknown = row['metadata']
-      // LinkDAO's own migration made the column text.
-      const parsed: unknown = typeof metadata === 'string' ? JSON.parse(metadata) : metadata
-      return { ...plain(row), metadata: parsed } as unknown as ExpectedActivity
-    }),
-    transactions: transactions.map(row => plain(row) as unknown as ExpectedTransaction),
-  })
 }
 
 function keyOfActivity(row: ExpectedActivity): string {

@@ -1,17 +1,22 @@
 /**
- * What the oracle asks of a node: one block, one receipt, one number at a time, by viem's own client.
+ * What the derivation asks of a node, by viem's own client: other methods than the indexer's (logs by block hash, receipts one by
+ * one), so that an endpoint that errs in one of them is found out.
  */
 import {
+  BaseError,
   type Block,
   createPublicClient,
+  fallback,
   http,
   type Log,
   numberToHex,
   type PublicClient,
+  RpcRequestError,
   type Transaction,
   type TransactionReceipt,
+  webSocket,
 } from 'viem'
-import type { Address } from '../../../src/core/types.ts'
+import type { Address } from '../core/types.ts'
 
 export type FullBlock = Block<bigint, true, 'latest'>
 export type FullTransaction = Transaction
@@ -19,12 +24,15 @@ export type { Log, TransactionReceipt }
 
 export type Node = {
   block(number: number): Promise<FullBlock>
+  /** All logs of a block. */
+  logs(block: FullBlock): Promise<Log[]>
   receipt(transaction: FullTransaction): Promise<TransactionReceipt>
   /** Number of the block that a tag means. */
   tag(tag: 'safe' | 'finalized'): Promise<number>
-  /** Transactions and authorizations so far, at the end of a block. */
-  nonce(address: Address, blockNumber: number): Promise<bigint>
-  code(address: Address, blockNumber: number): Promise<string>
+  /** Transactions and authorizations so far, at the end of a block; null where that state is gone. */
+  nonce(address: Address, blockNumber: number): Promise<bigint | null>
+  /** null where that state is gone. */
+  code(address: Address, blockNumber: number): Promise<string | null>
   /** What a token answers to decimals(), now; null where that is no number from 0 to 255. */
   decimals(token: Address): Promise<number | null>
 }
@@ -33,17 +41,22 @@ const DECIMALS_SELECTOR = '0x313ce567'
 const WORD_LENGTH = 64
 const MAX_DECIMALS = 255n
 
-export function connectNode(url: string): Node {
-  const client: PublicClient = createPublicClient({ transport: http(url, { retryCount: 0 }) })
+const RETRIES = 4
+
+/** @param urls all endpoints of a chain: the first that answers is believed */
+export function connectNode(urls: readonly string[]): Node {
+  const transports = urls.map(url => (/^wss?:/i.test(url) ? webSocket(url) : http(url)))
+  const client: PublicClient = createPublicClient({ transport: fallback(transports, { retryCount: RETRIES }) })
   const known = new Map<Address, number | null>()
   return {
     block: number => client.getBlock({ blockNumber: BigInt(number), includeTransactions: true }) as Promise<FullBlock>,
+    logs: ({ hash }) => client.getLogs({ blockHash: hash ?? '0x' }),
     receipt: ({ hash }) => client.getTransactionReceipt({ hash }),
     tag: async tag => Number((await client.getBlock({ blockTag: tag })).number),
-    nonce: async (address, blockNumber) =>
-      BigInt(await client.getTransactionCount({ address, blockNumber: BigInt(blockNumber) })),
+    nonce: (address, blockNumber) =>
+      orGone(async () => BigInt(await client.getTransactionCount({ address, blockNumber: BigInt(blockNumber) }))),
     code: (address, blockNumber) =>
-      client.request({ method: 'eth_getCode', params: [address, numberToHex(blockNumber)] }),
+      orGone(() => client.request({ method: 'eth_getCode', params: [address, numberToHex(blockNumber)] })),
     decimals: async token => {
       const found = known.get(token)
       if (found !== undefined) return found
@@ -51,6 +64,16 @@ export function connectNode(url: string): Node {
       known.set(token, answer)
       return answer
     },
+  }
+}
+
+/** Nodes that are no archive refuse state of old blocks, each in its own words. */
+async function orGone<T>(ask: () => Promise<T>): Promise<T | null> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (error instanceof BaseError && error.walk(cause => cause instanceof RpcRequestError) !== null) return null
+    throw error
   }
 }
 

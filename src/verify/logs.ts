@@ -2,9 +2,9 @@
  * What a log says, by the shapes that the specification names: tokens' transfers and approvals. Anything else says nothing.
  */
 import { decodeAbiParameters, parseAbiParameters, toEventSelector } from 'viem'
-import type { Chain } from '../../../src/core/chain.ts'
-import { type Address, type Hex, type Metadata, ZERO_ADDRESS } from '../../../src/core/types.ts'
-import type { Log } from './chain.ts'
+import type { Chain } from '../core/chain.ts'
+import { type Address, type Hex, type Metadata, ZERO_ADDRESS } from '../core/types.ts'
+import type { Log } from './node.ts'
 
 /** One row to be, if the wallet is tracked. */
 export type Effect = {

@@ -2,9 +2,10 @@
  * What a log says by the chain file's rules.
  */
 import { decodeEventLog } from 'viem'
-import type { Chain, EventRule } from '../../../src/core/chain.ts'
-import { type Address, type Hash, type Json, ZERO_ADDRESS } from '../../../src/core/types.ts'
-import type { Log } from './chain.ts'
+import type { Chain, EventRule } from '../core/chain.ts'
+import { cleanText } from '../core/text.ts'
+import { type Address, type Hash, type Json, ZERO_ADDRESS } from '../core/types.ts'
+import type { Log } from './node.ts'
 import type { Effect } from './logs.ts'
 
 export function readRuleLog(log: Log, chain: Chain, sender: Address): Effect[] {
@@ -30,6 +31,8 @@ export function readRuleLog(log: Log, chain: Chain, sender: Address): Effect[] {
     }
   })
 }
+
+const MAX_TEXT_LENGTH = 256
 
 function unitOf(token: Address | 'native' | null): Effect['unit'] {
   if (token === null) return null
@@ -59,9 +62,9 @@ function typeOf(rule: EventRule, name: string): string {
   return rule.abi.inputs.find(input => input.name === name)?.type ?? ''
 }
 
-/** Integers as decimal text, addresses and bytes in lower case, booleans as they are, texts without what Postgres can't hold. */
+/** Integers as decimal text, addresses and bytes in lower case, booleans as they are, texts cleaned and cut. */
 function idOf(value: unknown, type: string): Json {
   if (typeof value === 'boolean') return value
   const text = String(value)
-  return type === 'string' ? text.replaceAll('\0', '') : text.toLowerCase()
+  return type === 'string' ? cleanText(text, MAX_TEXT_LENGTH) : text.toLowerCase().slice(0, MAX_TEXT_LENGTH)
 }
