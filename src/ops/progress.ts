@@ -30,11 +30,14 @@ export function createProgress({ label, total, unit, clock, terminal, onLine }: 
   const samples: { at: number; done: number }[] = [{ at: clock.monotonic(), done: 0 }]
   let shownAt = Number.NEGATIVE_INFINITY
   let last = 0
+  let shown = -1
 
   const show = (isLast: boolean) => {
     const now = clock.monotonic()
     if (!isLast && now - shownAt < (terminal === null ? LOG_EVERY_MS : DRAW_EVERY_MS)) return
     shownAt = now
+    if (terminal === null && shown === last) return
+    shown = last
     const text = describeProgress(label, last, total, unit, rateOf(samples, now, last))
     if (terminal === null) onLine(text)
     else terminal.write(`\r\u001b[2K${bar(last / Math.max(total, 1))} ${text}${isLast ? '\n' : ''}`)
