@@ -76,7 +76,7 @@ describe('amount and token of a row', () => {
     [
       'an unlimited allowance is no amount, though it would fit',
       { asset: { kind: 'erc20', address: CONTRACT }, rawAmount: 2n ** 96n, metadata: { unlimited: true } },
-      24,
+      18,
       { amount: null, rawAmount: 2n ** 96n },
     ],
     [

@@ -31,7 +31,7 @@ describe('what a refusal means', () => {
       rpc(-32601, 'The method parity_nextNonce does not exist/is not available'),
       'unsupported',
     ],
-    ['EIP-1474: unknown method', rpc(-32004, 'Method not supported'), 'unsupported'],
+    ['EIP-1474: unknown method', rpc(-32004, 'Not supported'), 'unsupported'],
     [
       'Nethermind: method of a module that is off',
       rpc(
@@ -79,6 +79,7 @@ describe('what a refusal means', () => {
       rpc(-32603, 'Error: VM Exception while processing transaction: reverted with reason'),
       'reverted',
     ],
+    ['geth: revert, whatever its words', rpc(3, 'SafeERC20: low-level call failed'), 'reverted'],
     ['geth: bad code', rpc(-32000, 'invalid opcode: INVALID'), 'reverted'],
     ['geth: call without end', rpc(-32000, 'out of gas'), 'reverted'],
     ['Infura: too many', rpc(-32005, 'daily request count exceeded, request rate limited'), 'throttled'],
@@ -166,6 +167,9 @@ describe('what is told of it', () => {
   test('the message stays readable', () => {
     const error = rpc(-32000, 'upstream https://10.0.0.1:8545/x failed')
     expect(describeFailure(error, 'http://localhost:8545/').message).toBe('upstream <url> failed')
+    expect(describeFailure(rpc(-32000, 'at http://localhost:8545/: no'), 'http://localhost:8545/').message).toBe(
+      'at <endpoint>: no',
+    )
     expect(describeFailure(rpc(-32000, 'v2 is not v3'), 'http://localhost/v2').message).toBe('v2 is not v3')
   })
 
