@@ -43,20 +43,23 @@ export async function runDemo(input: DemoInput): Promise<ExitCode> {
         const anvil = stage.anvils.get(chain.id)
         return anvil === undefined ? [] : [{ chain, anvil }]
       })
-      const gone = ended.then(code => {
-        if (!curtain.aborted) throw new AppError('INTERNAL', `The daemon ended with ${code} while the demo went on.`)
-      })
       const tell = (chain: string, words: string) => print(`${pad(chain)}  ${words}`)
       const show = showStatus(app.store.sql, print, curtain)
-      await Promise.race([play({ sql: app.store.sql, chains, seed: SEED, tell }, curtain), gone])
+      await Promise.race([play({ sql: app.store.sql, chains, seed: SEED, tell }, curtain), refuseEnd(ended, curtain)])
       await show
       if (signal.aborted) return 0
-      return await conclude(stage, app, input)
+      return conclude(stage, app, input)
     })
   } finally {
     await stage.close()
     print('Stopped; nothing is left running.')
   }
+}
+
+/** The daemon must not end before the curtain falls. */
+async function refuseEnd(ended: Promise<number | null>, curtain: AbortSignal): Promise<void> {
+  const code = await ended
+  if (!curtain.aborted) throw new AppError('INTERNAL', `The daemon ended with ${code} while the demo went on.`)
 }
 
 /** What the daemon says of blocks with rows, reorgs and trouble. */
@@ -68,7 +71,8 @@ function tellDaemon(print: (line: string) => void, line: DaemonLine): void {
     block?: number
     depth?: number
   }
-  if (line.msg === 'Reorg') print(`${pad(chain)}  ▸ reorg of depth ${depth}: ${line['takenBack']} rows taken back`)
+  if (line.msg === 'Reorg')
+    print(`${pad(chain)}  ▸ reorg of depth ${depth}: ${String(line['takenBack'])} rows taken back`)
   else if (activities !== undefined && block !== undefined) {
     print(
       `${pad(chain)}  ▸ block ${block}: ${activities} activities${settled ? `, ${settled} transactions decided` : ''}`,

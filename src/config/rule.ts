@@ -16,7 +16,15 @@ import { type Problem, problemsOf, quote } from './problem.ts'
 /** The topics of a log beside the signature's. */
 const MAX_INDEXED = 3
 /** Keys of an activity's metadata that the decoder writes itself. */
-const RESERVED_IDS = new Set(['contract', 'event'])
+const RESERVED_IDS = new Set([
+  'contract',
+  'event',
+  'batch_index',
+  'authorization_index',
+  'internal',
+  'unlimited',
+  'unproven',
+])
 
 const typeName = z
   .string('a type of activity: capital letters, digits and _, at most 50')

@@ -38,6 +38,9 @@ function findProblem(number: number, block: RawBlock, receipts: readonly RawRece
     if (transaction.blockHash !== block.hash) return `transaction ${index} belongs to another block`
     if (receipt.blockHash !== block.hash) return `receipt ${index} belongs to another block`
     if (receipt.transactionHash !== transaction.hash) return `receipt ${index} belongs to another transaction`
+    if (transaction.to !== null && receipt.contractAddress !== null) {
+      return `transaction ${index} calls ${transaction.to}, and its receipt has a new contract`
+    }
     if (receipt.logBlockHashes.some(hash => hash !== block.hash))
       return `a log of receipt ${index} belongs to another block`
     for (const log of receipt.logs) {

@@ -56,7 +56,7 @@ export function createProgress({ label, total, unit, clock, terminal, onLine }: 
 }
 
 /** `sepolia 1,200 of 5,000 blocks (24 %), 310 blocks/s, 12 s left`. */
-export function describeProgress(
+function describeProgress(
   label: string,
   done: number,
   total: number,

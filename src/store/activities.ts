@@ -16,7 +16,7 @@ export function activityId(row: Pick<ActivityRow, 'idName'>): string {
 }
 
 /** The type of a `metadata` column: LinkDAO's own migration made it text, ours jsonb. Both are written correctly. */
-export async function metadataType(sql: Sql | Tx): Promise<'jsonb' | 'text'> {
+async function metadataType(sql: Sql | Tx): Promise<'jsonb' | 'text'> {
   const rows = await sql<{ type: string }[]>`
     select format_type(atttypid, null) as type from pg_attribute
     where attrelid = 'wallet_activity'::regclass and attname = 'metadata' and not attisdropped`
@@ -127,7 +127,7 @@ function toClassified(record: ActivityRecord): ClassifiedRow & { transactionHash
 }
 
 /** Metadata of our own rows: an object already (jsonb), or its text. Anything else reads as empty. */
-export function parseMetadata(value: unknown): Metadata {
+function parseMetadata(value: unknown): Metadata {
   try {
     const parsed: unknown = typeof value === 'string' ? JSON.parse(value) : value
     return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)

@@ -103,6 +103,8 @@ async function disagreements({ sql }: Database) {
   ]
 }
 
+const idsOf = (rows: { activities: { id?: unknown }[] }) => rows.activities.map(row => row.id)
+
 /** Everything of every row, the row's version included: equal only if nothing was written. */
 async function snapshot({ sql }: Database) {
   return {
@@ -134,9 +136,8 @@ describe('daemon, backfill and oracle agree', () => {
       const from = typeof world.chain.startBlock === 'number' ? world.chain.startBlock : 0
       await backfill.backfill({ from, to: head })
       await expectEqual(world, filled, 'filled')
-      const ids = (rows: { activities: { id?: unknown }[] }) => rows.activities.map(row => row.id)
       const first = await snapshot(filled)
-      expect(ids(await snapshot(followed))).toEqual(ids(first))
+      expect(idsOf(await snapshot(followed))).toEqual(idsOf(first))
 
       await filled.sql`delete from indexer.coverage`
       await backfill.backfill({ from, to: head })
@@ -199,7 +200,7 @@ describe('after reorgs of every depth up to finality', () => {
       expect(orphans.map(row => row.tx_hash).toSorted()).toEqual(lost.map(row => row.tx_hash).toSorted())
       // Their time, type and user stay.
       const kept = (rows: typeof lost) =>
-        rows.map(row => [row.tx_hash, row.event_type, row.user_id, row.timestamp]).toSorted()
+        rows.map(row => [row.tx_hash, row.event_type, row.user_id, row.timestamp].join(' ')).toSorted()
       expect(kept(orphans)).toEqual(kept(lost))
     })
   }

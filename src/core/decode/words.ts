@@ -17,7 +17,7 @@ export function addressOfTopic(topic: Hash | undefined): Address | null {
 }
 
 /** The address in the n-th word of data, null if there is none or its upper 12 bytes are not zero. */
-export function addressAt(data: Hex, word: number): Address | null {
+function addressAt(data: Hex, word: number): Address | null {
   const text = data.slice(2 + word * 64, 66 + word * 64)
   return CLEAN_ADDRESS_WORD.test(text) ? `0x${text.slice(24)}` : null
 }
@@ -27,7 +27,7 @@ export function uintAt(data: Hex, word: number): bigint {
   return BigInt(`0x${data.slice(2 + word * 64, 66 + word * 64)}`)
 }
 
-export function uintOfTopic(topic: Hash): bigint {
+function uintOfTopic(topic: Hash): bigint {
   return BigInt(topic)
 }
 
