@@ -30,12 +30,21 @@ export function runBackfill(input: CommandInput, options: BackfillOptions): Prom
     const wallets = options.wallets.length === 0 ? null : options.wallets
     const to = await resolveEnd(context, options, input.signal)
     await app.registry.refresh('now')
+    refuseUntracked(app, options.wallets)
     await takeFinal(app, context, { from: options.fromBlock, to }, wallets, input)
     if (wallets === null && options.toBlock !== 'finalized') await takeRest(app, context, to, input)
     if (input.signal.aborted)
       throw new AppError('ABORTED', 'Stopped before the end; the same command goes on from here.')
     return 0
   })
+}
+
+/** Rows of a wallet that nobody tracks would have no owner, and nobody would go on with them. */
+function refuseUntracked({ registry }: App, wallets: readonly Address[]): void {
+  for (const wallet of wallets) {
+    if (registry.isTracked(wallet)) continue
+    throw new AppError('USAGE', `${wallet} is not tracked.`, { hint: `Watch it first: wallets add ${wallet}` })
+  }
 }
 
 async function resolveEnd(

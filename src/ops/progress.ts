@@ -56,13 +56,7 @@ export function createProgress({ label, total, unit, clock, terminal, onLine }: 
 }
 
 /** `sepolia 1,200 of 5,000 blocks (24 %), 310 blocks/s, 12 s left`. */
-function describeProgress(
-  label: string,
-  done: number,
-  total: number,
-  unit: string,
-  perSecond: number | null,
-): string {
+function describeProgress(label: string, done: number, total: number, unit: string, perSecond: number | null): string {
   const share = total === 0 ? 100 : Math.floor((done / total) * 100)
   const parts = [`${label} ${group(done)} of ${group(total)} ${unit} (${share} %)`]
   if (perSecond !== null) parts.push(`${group(Math.round(perSecond))} ${unit}/s`)

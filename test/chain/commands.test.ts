@@ -176,6 +176,22 @@ describe('backfill', () => {
     await daemon.finished
   })
 
+  test('of one wallet takes that wallet alone, and only if it is tracked', async () => {
+    await workplace.run(['migrate'])
+    await mineTransfers(5)
+    await anvil.mine(90)
+    const args = ['backfill', '--chain', 'local', '--from-block', '0', '--to-block', 'finalized', '--wallet', BOB]
+    const refused = await workplace.run(args)
+    expect(refused).toMatchObject({ code: 2 })
+    expect(refused.stderr).toContain('wallets add')
+    await database.sql`insert into users (wallet_address) values (${ALICE}), (${BOB})`
+    expect(await workplace.run(args)).toMatchObject({ code: 0 })
+    const rows = await database.sql`select distinct wallet_address, activity_type from wallet_activity`
+    expect([...rows]).toEqual([{ wallet_address: BOB, activity_type: 'TRANSFER_IN' }])
+    expect((await workplace.run(args)).stdout).toContain('complete already')
+    expect((await workplace.run(args.slice(0, -2))).stdout).toContain('5 new activities')
+  })
+
   test('killed in the middle, the same command does only what is missing', async () => {
     await workplace.run(['migrate'])
     await database.sql`insert into users (wallet_address) values (${ALICE})`

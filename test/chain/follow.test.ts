@@ -146,6 +146,18 @@ describe('following', () => {
     expect(await transactions()).toEqual([])
   })
 
+  test('over a websocket, and beside an endpoint that is dead', async () => {
+    const anvil = await openChain()
+    await addUser(ALICE)
+    const indexer = createIndexer(database.url, [{ chain: testChain(), url: ['http://127.0.0.1:9', anvil.wsUrl] }])
+    opened.push(indexer)
+    indexer.start()
+    const hash = await send(anvil, ALICE, BOB, ETHER)
+    await anvil.mine(3)
+    await indexer.untilHead()
+    expect(await transactions()).toMatchObject([{ tx_hash: hash, status: 'confirmed' }])
+  })
+
   test('chains do not wait for each other', async () => {
     const anvil = await openChain()
     const dead = testChain({ id: 4242, name: 'dead', rpc: { env: 'DEAD_RPC_URL' } })
