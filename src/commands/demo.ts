@@ -2,6 +2,7 @@
  * `demo`: everything on this machine, and something to see.
  */
 
+import { styleText } from 'node:util'
 import { withApp } from '../app.ts'
 import type { Sql } from 'postgres'
 import { play } from '../demo/play.ts'
@@ -71,13 +72,19 @@ function tellDaemon(print: (line: string) => void, line: DaemonLine): void {
     block?: number
     depth?: number
   }
-  if (line.msg === 'Reorg')
-    print(`${pad(chain)}  ▸ reorg of depth ${depth}: ${String(line['takenBack'])} rows taken back`)
-  else if (activities !== undefined && block !== undefined) {
+  if (line.msg === 'Reorg') {
     print(
-      `${pad(chain)}  ▸ block ${block}: ${activities} activities${settled ? `, ${settled} transactions decided` : ''}`,
+      paint(
+        'magenta',
+        `${pad(chain)}  ▸ reorg of depth ${depth}: ${count(Number(line['takenBack']), 'row')} taken back`,
+      ),
     )
-  } else if (line.level === 'error') print(`${pad(chain)}  ▸ ${line.msg}`)
+  } else if (block !== undefined && (activities ?? 0) + (settled ?? 0) > 0) {
+    const decided = settled ? `, ${count(settled, 'transaction')} decided` : ''
+    print(
+      paint('green', `${pad(chain)}  ▸ block ${block}: ${count(activities ?? 0, 'activity', 'activities')}${decided}`),
+    )
+  } else if (line.level === 'error') print(paint('red', `${pad(chain)}  ▸ ${line.msg}`))
 }
 
 async function showStatus(sql: Sql, print: (line: string) => void, signal: AbortSignal): Promise<void> {
@@ -88,9 +95,8 @@ async function showStatus(sql: Sql, print: (line: string) => void, signal: Abort
       select count(*) filter (where status = 'confirmed')::int as confirmed, count(*) filter (where status = 'failed')::int as failed,
         count(*) filter (where status = 'pending')::int as pending, (select count(*)::int from wallet_activity) as activities
       from user_transactions`
-    print(
-      `${pad('')}  ═ ${row?.['activities']} activities; transactions: ${row?.['confirmed']} confirmed, ${row?.['failed']} failed, ${row?.['pending']} pending`,
-    )
+    const counts = `${row?.['confirmed']} confirmed, ${row?.['failed']} failed, ${row?.['pending']} pending`
+    print(paint('yellow', `${pad('')}  ═ ${row?.['activities']} activities; transactions: ${counts}`))
   }
 }
 
@@ -116,7 +122,7 @@ async function conclude(stage: Stage, app: Parameters<typeof verify>[0], input: 
   print('')
   for (const line of await countTypes(app.store.sql)) print(line)
   for (const line of describeStatus(await statusOf(app, { states: null }))) print(line)
-  print(isRight ? 'Every row matches the chains.' : 'There are differences: see above.')
+  print(isRight ? paint('bold', 'Every row matches the chains.') : paint('red', 'There are differences: see above.'))
   return isRight ? 0 : 1
 }
 
@@ -130,6 +136,15 @@ async function countTypes(sql: Sql): Promise<string[]> {
     ...rows.map(row => `${row.type.padEnd(22)}${String(row.mainnet).padStart(9)}${String(row.sepolia).padStart(9)}`),
     '',
   ]
+}
+
+function count(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`
+}
+
+/** In colour on a terminal that has it; NO_COLOR is obeyed. */
+function paint(colour: 'green' | 'yellow' | 'magenta' | 'red' | 'bold', text: string): string {
+  return styleText(colour, text, { stream: process.stdout })
 }
 
 function pad(chain: string): string {
