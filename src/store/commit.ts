@@ -6,9 +6,10 @@
  */
 
 import type { Chain } from '../core/chain.ts'
+import { summarizeUsers } from '../core/classify.ts'
 import type { Range } from '../core/range.ts'
 import type { ActivityRow, Address, Hash, Header, TransactionFacts } from '../core/types.ts'
-import { deleteActivitiesAbove, deleteActivitiesOfBlock, insertActivities } from './activities.ts'
+import { deleteActivitiesAbove, deleteActivitiesOfBlock, insertActivities, loadActivities } from './activities.ts'
 import { type CheckpointMove, extendWindow, moveCheckpoint } from './checkpoint.ts'
 import { inTransaction, type Sql, type Tx } from './connection.ts'
 import { addCoverage, addWalletCoverage, cutCoverage } from './coverage.ts'
@@ -66,9 +67,30 @@ export type BackfillCommit = BlockRows & {
 export function commitBackfill(sql: Sql, piece: BackfillCommit): Promise<Written> {
   return inTransaction(sql, async tx => {
     await holdRegistry(tx, piece.registryVersion)
-    if (piece.wallets === null) await addCoverage(tx, piece.chain.id, piece.range)
-    else await addWalletCoverage(tx, piece.chain.id, piece.wallets, piece.range)
-    return { activities: await writeRows(tx, piece.chain, piece, piece.settledHeight), settled: 0 }
+    if (piece.wallets === null) {
+      await addCoverage(tx, piece.chain.id, piece.range)
+      return { activities: await writeRows(tx, piece.chain, piece, piece.settledHeight), settled: 0 }
+    }
+    await addWalletCoverage(tx, piece.chain.id, piece.wallets, piece.range)
+    const activities = await insertActivities(tx, piece.activities)
+    const transactions = await withOtherParticipants(tx, piece.chain, piece.transactions)
+    await writeTransactions(tx, piece.chain, transactions, piece.settledHeight)
+    return { activities, settled: 0 }
+  })
+}
+
+/** Facts that were matched for some wallets only, with the others that the database knows: the sender's user comes first. */
+async function withOtherParticipants(
+  tx: Tx,
+  chain: Chain,
+  transactions: readonly TransactionFacts[],
+): Promise<TransactionFacts[]> {
+  const hashes = transactions.map(({ inclusion }) => inclusion.transactionHash)
+  const activities = await loadActivities(tx, chain.id, hashes)
+  const ownerOf = await ownersOf(tx, hashes)
+  return transactions.map(({ inclusion }) => {
+    const own = activities.get(inclusion.transactionHash) ?? []
+    return { inclusion, summaries: summarizeUsers(own, inclusion.sender, chain, ownerOf) }
   })
 }
 

@@ -85,7 +85,11 @@ async function withDeadline<T>(work: PromiseLike<T>): Promise<T> {
 }
 
 const UNAVAILABLE_CODES = new Set([
+  // A standby; our own limits on a transaction's idleness and length, and on a statement's time (a lock that is held for long).
   '25006',
+  '25P03',
+  '25P04',
+  '57014',
   'CONNECTION_CLOSED',
   'CONNECTION_ENDED',
   'CONNECTION_DESTROYED',
@@ -98,7 +102,7 @@ const SCHEMA_CODES = new Set(['42P01', '42703', '42883', '3F000'])
 export function wrapStoreError(error: unknown): AppError {
   if (error instanceof AppError) return error
   const { code, message, table, column, constraint } = pick(error)
-  const facts = { sqlstate: code, table, column, constraint }
+  const facts = { sqlstate: code === '' ? undefined : code, table, column, constraint }
   if (CONFLICT_CODES.has(code)) return new AppError('DB_CONFLICT', `Postgres: ${message}.`, { facts, cause: error })
   if (code === '23503') {
     return new AppError('REGISTRY_STALE', 'A user was deleted while a row of theirs was written.', {
@@ -113,10 +117,17 @@ export function wrapStoreError(error: unknown): AppError {
       cause: error,
     })
   }
-  if (UNAVAILABLE_CODES.has(code) || /^(?:08|53|57P|E[A-Z])/.test(code)) {
+  if (UNAVAILABLE_CODES.has(code) || /^(?:08|53|57P|58|E[A-Z])/.test(code)) {
     return new AppError('DB_UNAVAILABLE', `Postgres can't be used right now: ${message}.`, {
       facts,
       hint: 'The daemon waits and goes on by itself.',
+      cause: error,
+    })
+  }
+  if (code.startsWith('28') || code === '3D000') {
+    return new AppError('DB_REJECTED', `Postgres lets nobody in: ${message}.`, {
+      facts,
+      hint: 'Check user, password and database in DATABASE_URL.',
       cause: error,
     })
   }

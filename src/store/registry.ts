@@ -9,7 +9,7 @@
 import type { Chain } from '../core/chain.ts'
 import { type Address, type Hash, ZERO_ADDRESS } from '../core/types.ts'
 import { AppError } from '../errors.ts'
-import { inTransaction, read, type Sql, type Tx } from './connection.ts'
+import { inTransaction, read, type Sql, type Tx, wrapStoreError } from './connection.ts'
 import { rederiveTransactions } from './transactions.ts'
 
 const LOAD_BATCH = 50_000
@@ -60,11 +60,12 @@ export async function syncWallets(sql: Sql): Promise<number> {
       select c.chain_id, n.address, false, c.from_block, c.to_block from wallet_changes n cross join indexer.coverage c
       where n.added`
     await tx`
-      insert into indexer.attribution_queue (address)
-      select n.address from wallet_changes n
+      insert into indexer.attribution_queue (address, queued_at)
+      select n.address, clock_timestamp() from wallet_changes n
       where (n.relinked or n.linked or not n.tracked)
         and exists (select 1 from wallet_activity a where a.wallet_address = n.address and a.block_hash is not null)
-      on conflict (address) do nothing`
+      order by n.address
+      on conflict (address) do update set queued_at = excluded.queued_at`
     return version
   })
 }
@@ -73,8 +74,12 @@ export async function syncWallets(sql: Sql): Promise<number> {
 export async function* loadWallets(sql: Sql, sinceVersion: number): AsyncGenerator<readonly WalletChange[]> {
   type Row = { address: Address; user_id: string | null; tracked: boolean }
   const query = sql<Row[]>`select address, user_id, tracked from indexer.wallets where version > ${sinceVersion}`
-  for await (const rows of query.cursor(LOAD_BATCH)) {
-    yield rows.map(row => ({ address: row.address, userId: row.user_id, tracked: row.tracked }))
+  try {
+    for await (const rows of query.cursor(LOAD_BATCH)) {
+      yield rows.map(row => ({ address: row.address, userId: row.user_id, tracked: row.tracked }))
+    }
+  } catch (error) {
+    throw wrapStoreError(error)
   }
 }
 
@@ -96,7 +101,9 @@ export async function holdRegistry(tx: Tx, version: number): Promise<void> {
  */
 export async function attributeNextWallet(sql: Sql, chains: ReadonlyMap<number, Chain>): Promise<boolean> {
   const [next] = await read(
-    sql<{ address: Address }[]>`select address from indexer.attribution_queue order by queued_at limit 1`,
+    sql<
+      { address: Address; queued_at: string }[]
+    >`select address, queued_at::text from indexer.attribution_queue order by queued_at limit 1`,
   )
   if (next === undefined) return false
   const { address } = next
@@ -116,7 +123,9 @@ export async function attributeNextWallet(sql: Sql, chains: ReadonlyMap<number, 
     )
     after = last.tx_hash
   }
-  await read(sql`delete from indexer.attribution_queue where address = ${address}`)
+  // One whose owner changed again meanwhile was queued anew, and stays.
+  await read(sql`
+    delete from indexer.attribution_queue where address = ${address} and queued_at = ${next.queued_at}::text::timestamptz`)
   return true
 }
 
