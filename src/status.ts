@@ -9,7 +9,7 @@ import type { ChainState } from './daemon.ts'
 import { describeError } from './errors.ts'
 import type { EndpointHealth } from './source/source.ts'
 import { leaseName } from './steps/lease.ts'
-import type { Job } from './store/store.ts'
+import type { Job, Totals } from './store/store.ts'
 
 /** A chain that is this many blocks behind its head is not ready. */
 const MAX_READY_LAG_BLOCKS = 20
@@ -32,16 +32,8 @@ export type ChainStatus = {
   readonly endpoints: readonly EndpointHealth[]
 }
 
-export type Status = {
+export type Status = Totals & {
   readonly chains: readonly ChainStatus[]
-  readonly wallets: { readonly users: number; readonly watched: number; readonly waitingForAttribution: number }
-  readonly transactions: {
-    readonly pending: number
-    readonly confirmed: number
-    readonly failed: number
-    readonly sought: number
-    readonly malformed: number
-  }
   readonly jobs: readonly Job[]
 }
 

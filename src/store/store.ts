@@ -23,6 +23,7 @@ import * as counts from './totals.ts'
 export type { StoredCheckpoint } from './checkpoint.ts'
 export type { Job } from './jobs.ts'
 export type { Lease } from './lease.ts'
+export type { Totals } from './totals.ts'
 export { LEASE_TTL_MS } from './lease.ts'
 
 export type Store = {
