@@ -136,12 +136,7 @@ export function commitFound(
   const { chain, block } = found
   return inTransaction(sql, async tx => {
     await holdRegistry(tx, found.registryVersion)
-    const [checkpoint] = await tx<{ final: boolean; canonical: boolean }[]>`
-      select ${block.number} <= least(c.finalized_number, c.block_number) as final,
-        ${block.number} <= c.block_number and coalesce(h.hash = ${block.hash}, false) as canonical
-      from indexer.checkpoints c left join indexer.headers h on h.chain_id = c.chain_id and h.number = ${block.number}
-      where c.chain_id = ${chain.id} for share of c`
-    if (checkpoint === undefined || !(checkpoint.final || checkpoint.canonical)) return false
+    if (!(await isTaken(tx, chain.id, block))) return false
     await writeRows(tx, chain, found, found.settledHeight)
     return true
   })
@@ -161,13 +156,35 @@ export function commitRepair(sql: Sql, repair: Repair): Promise<boolean> {
   const { chain, block, wallets } = repair
   return inTransaction(sql, async tx => {
     await holdRegistry(tx, repair.registryVersion)
-    const [own] = await tx<{ hash: Hash }[]>`
-      select hash from indexer.headers where chain_id = ${chain.id} and number = ${block.number}`
-    if (own !== undefined && own.hash !== block.hash) return false
+    if (!(await isTaken(tx, chain.id, block))) return false
     await deleteActivitiesOfBlock(tx, chain.id, block.number, wallets, repair.activities)
     await writeRows(tx, chain, repair, repair.settledHeight)
     return true
   })
+}
+
+/**
+ * Whether this very block was taken: it is in our window, or below that and final; above the checkpoint only backfill was, which
+ * takes final blocks. No rewind can come between, because it waits for the checkpoint that is held here.
+ */
+async function isTaken(
+  tx: Tx,
+  chainId: number,
+  block: { readonly number: number; readonly hash: Hash },
+): Promise<boolean> {
+  const [checkpoint] = await tx<{ passed: boolean; final: boolean }[]>`
+    select ${block.number} <= block_number as passed, ${block.number} <= least(finalized_number, block_number) as final
+    from indexer.checkpoints where chain_id = ${chainId} for share`
+  // A statement of its own: it sees what was committed while the one above waited.
+  const [own] = await tx<{ hash: Hash }[]>`
+    select hash from indexer.headers where chain_id = ${chainId} and number = ${block.number}`
+  if (checkpoint?.passed) return own === undefined ? checkpoint.final : own.hash === block.hash
+  const [covered] = await tx`
+    select 1 from indexer.coverage where chain_id = ${chainId} and ${block.number} between from_block and to_block
+    union all
+    select 1 from indexer.wallet_coverage
+    where chain_id = ${chainId} and covered and ${block.number} between from_block and to_block limit 1`
+  return covered !== undefined
 }
 
 async function writeRows(tx: Tx, chain: Chain, rows: BlockRows, settledHeight: number): Promise<number> {

@@ -17,12 +17,13 @@ const MAX_RESTORED = 500
 /** Takes note of rows that are new here. @returns how many */
 export async function enrollApplicationRows(sql: Sql, scope: 'pending' | 'all'): Promise<number> {
   return inTransaction(sql, async tx => {
+    // The column allows a status of null.
     const enrolled = await tx`
       insert into indexer.transactions (tx_hash, application_hash, keeps_user, keeps_event_type, status, malformed)
       select distinct on (lower(u.tx_hash)) lower(u.tx_hash), u.tx_hash, u.user_id is not null, true, coalesce(u.status, 'pending'),
         lower(u.tx_hash) !~ '^0x[0-9a-f]{64}$'
       from user_transactions u
-      where ${scope === 'pending' ? tx`u.status = 'pending'` : tx`true`} -- which may be null: the column allows it
+      where ${scope === 'pending' ? tx`u.status = 'pending'` : tx`true`}
         and not exists (select 1 from indexer.transactions k where k.tx_hash = lower(u.tx_hash))
       order by lower(u.tx_hash), u.created_at, u.id
       limit ${MAX_ENROLLED}
