@@ -61,10 +61,20 @@ create table if not exists indexer.transactions (
   chain_id integer,
   -- Not a transaction hash at all: never asked for.
   malformed boolean not null default false,
+  -- Who sent it with which nonce, once a mempool or a block of that chain has shown it.
+  sender varchar(42),
+  nonce bigint,
+  nonce_chain_id integer,
+  -- Why it is failed although no chain has it: `replaced` (by what, and by which block of which chain) or `dropped`.
+  verdict varchar(20) check (verdict in ('replaced', 'dropped')),
+  replaced_by varchar(66),
+  replaced_chain_id integer,
+  replaced_block bigint,
   sought_at timestamptz,
   created_at timestamptz not null default now()
 );
 create index if not exists transactions_sought on indexer.transactions (sought_at nulls first) where chain_id is null and not malformed;
+create index if not exists transactions_replaced on indexer.transactions (replaced_chain_id, replaced_block) where verdict = 'replaced';
 
 -- The evidence: each change of a status, with its reason. Append-only; the newest row agrees with the status.
 create table if not exists indexer.transitions (

@@ -12,6 +12,26 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION public.indexer_notify_transactions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform pg_notify('indexer_transactions', '');
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.indexer_notify_users()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform pg_notify('indexer_users', '');
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.indexer_set_updated_at()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -256,9 +276,17 @@ create table indexer.transactions (
   status character varying(20) not null,
   chain_id integer,
   malformed boolean not null default false,
+  sender character varying(42),
+  nonce bigint,
+  nonce_chain_id integer,
+  verdict character varying(20),
+  replaced_by character varying(66),
+  replaced_chain_id integer,
+  replaced_block bigint,
   sought_at timestamp with time zone,
   created_at timestamp with time zone not null default now(),
-  constraint transactions_pkey PRIMARY KEY (tx_hash)
+  constraint transactions_pkey PRIMARY KEY (tx_hash),
+  constraint transactions_verdict_check CHECK (((verdict)::text = ANY ((ARRAY['replaced'::character varying, 'dropped'::character varying])::text[])))
 );
 
 create table indexer.transitions (
@@ -380,6 +408,8 @@ CREATE INDEX inclusions_block ON indexer.inclusions USING btree (chain_id, block
 
 CREATE INDEX inclusions_unsettled ON indexer.inclusions USING btree (chain_id, block_number) WHERE ((NOT settled) AND (succeeded IS NOT NULL));
 
+CREATE INDEX transactions_replaced ON indexer.transactions USING btree (replaced_chain_id, replaced_block) WHERE ((verdict)::text = 'replaced'::text);
+
 CREATE INDEX transactions_sought ON indexer.transactions USING btree (sought_at NULLS FIRST) WHERE ((chain_id IS NULL) AND (NOT malformed));
 
 CREATE INDEX transitions_tx_hash ON indexer.transitions USING btree (tx_hash, id);
@@ -390,6 +420,10 @@ CREATE TRIGGER purchases_set_updated_at BEFORE UPDATE ON public.purchases FOR EA
 
 CREATE TRIGGER risk_flags_set_updated_at BEFORE UPDATE ON public.risk_flags FOR EACH ROW EXECUTE FUNCTION public.indexer_set_updated_at();
 
+CREATE TRIGGER indexer_notify_transactions AFTER INSERT OR UPDATE OF status ON public.user_transactions FOR EACH STATEMENT EXECUTE FUNCTION public.indexer_notify_transactions();
+
 CREATE TRIGGER user_transactions_set_updated_at BEFORE UPDATE ON public.user_transactions FOR EACH ROW EXECUTE FUNCTION public.indexer_set_updated_at();
+
+CREATE TRIGGER indexer_notify_users AFTER INSERT OR DELETE OR UPDATE OF wallet_address ON public.users FOR EACH STATEMENT EXECUTE FUNCTION public.indexer_notify_users();
 
 CREATE TRIGGER transitions_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON indexer.transitions FOR EACH STATEMENT EXECUTE FUNCTION indexer.refuse_change();
