@@ -228,8 +228,8 @@ export async function codeOf(work: Promise<unknown>): Promise<string> {
 
 const BLOCKED_DEADLINE_MS = 20_000
 
-/** Returns once a session of this database waits for a lock of another. @throws Error if the work ends without having waited */
-export async function untilBlocked(sql: postgres.Sql, work: Promise<unknown>): Promise<void> {
+/** Returns once so many sessions of this database wait for a lock. @throws Error if the work ends without having waited */
+export async function untilBlocked(sql: postgres.Sql, work: Promise<unknown>, sessions = 1): Promise<void> {
   let ended = false
   const note = () => {
     ended = true
@@ -239,7 +239,7 @@ export async function untilBlocked(sql: postgres.Sql, work: Promise<unknown>): P
   for (;;) {
     const waiting = await sql`
       select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and state = 'active'`
-    if (waiting.length > 0) return
+    if (waiting.length >= sessions) return
     if (ended || deadline.aborted) throw new Error('the work ended without waiting for anybody')
   }
 }
