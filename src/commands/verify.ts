@@ -74,19 +74,24 @@ export async function verify(
   if (total > 0) progress.end()
   for (const { text } of differences) print(text)
   print(
-    `${chain.name}: ${total} blocks, ${scope.owners.size} wallets, ${differences.length === 0 ? 'no differences' : `${differences.length} differences`}.`,
+    `${chain.name}: ${total} blocks, ${scope.wallets.size} wallets, ${differences.length === 0 ? 'no differences' : `${differences.length} differences`}.`,
   )
   if (differences.length > 0 && options.repair) return repair(app, context, differences, scope, input, options)
   return differences.length === 0 && scope.missing === 0 ? 0 : 1
 }
 
 type VerifyScope = {
+  /** Every tracked wallet: whose a transaction is depends on all who take part. */
   readonly owners: ReadonlyMap<Address, string | null>
+  /** Those that are compared. */
+  readonly wallets: ReadonlySet<Address>
+  /** Only some wallets are. */
+  readonly isNarrow: boolean
   /** What of the range is complete for the tracked set, or for the wallets that were named. */
   readonly covered: Ranges
   /** Blocks of the range that are not. */
   readonly missing: number
-  readonly coverageOf: ReadonlyMap<Address, Ranges>
+  readonly coverageOf: (wallet: Address) => Ranges
   readonly headNumber: number
 }
 
@@ -101,7 +106,7 @@ async function scopeOf(
   const owners = new Map<Address, string | null>()
   for await (const changes of store.loadWallets(0)) {
     for (const { address, userId, tracked } of changes) {
-      if (tracked && (only.length === 0 || only.includes(address))) owners.set(address, userId)
+      if (tracked) owners.set(address, userId)
     }
   }
   for (const wallet of only) {
@@ -110,20 +115,18 @@ async function scopeOf(
         hint: 'Only wallets of users and of the watch-list have rows.',
       })
   }
-  const differing = await store.differingWallets(chain.id)
-  const coverageOf = new Map<Address, Ranges>()
-  for (const wallet of differing)
-    if (owners.has(wallet)) coverageOf.set(wallet, await store.walletCoverage(chain.id, wallet))
+  const wallets = new Set(only.length === 0 ? owners.keys() : only)
+  const differing = new Map<Address, Ranges>()
+  for (const wallet of await store.differingWallets(chain.id))
+    if (owners.has(wallet)) differing.set(wallet, await store.walletCoverage(chain.id, wallet))
   const set = await store.coverage(chain.id)
-  const covered = intersectRanges(
-    asked,
-    only.length === 0 ? set : mergeRanges(only.flatMap(wallet => [...(coverageOf.get(wallet) ?? set)])),
-  )
+  const coverageOf = (wallet: Address) => differing.get(wallet) ?? set
+  const covered = intersectRanges(asked, only.length === 0 ? set : mergeRanges(only.flatMap(coverageOf)))
   const missing = subtractRanges(asked, covered)
   for (const { from, to } of missing)
     print(`${chain.name}: blocks ${from} to ${to} are not indexed; backfill takes them.`)
-  const partial = [...coverageOf]
-    .filter(([, ranges]) => subtractRanges(covered, ranges).length > 0)
+  const partial = [...differing]
+    .filter(([wallet, ranges]) => wallets.has(wallet) && subtractRanges(covered, ranges).length > 0)
     .map(([wallet]) => wallet)
   if (partial.length > 0) {
     const named = partial.slice(0, MAX_WALLETS_NAMED).join(', ')
@@ -134,7 +137,8 @@ async function scopeOf(
   const headNumber =
     (await store.checkpoint(chain.id))?.number ??
     (await app.context(chain.id).source.head(AbortSignal.timeout(30_000))).number
-  return { owners, covered, missing: countBlocks(missing), coverageOf, headNumber }
+  const isNarrow = only.length > 0
+  return { owners, wallets, isNarrow, covered, missing: countBlocks(missing), coverageOf, headNumber }
 }
 
 async function comparePiece(
@@ -144,10 +148,8 @@ async function comparePiece(
   scope: VerifyScope,
 ): Promise<Difference[]> {
   const urls = app.config.chains.find(each => each.chain.id === chain.id)?.rpcUrls ?? []
-  const isComplete = (wallet: string, block: number) => {
-    const ranges = scope.coverageOf.get(wallet as Address)
-    return ranges === undefined || ranges.some(({ from, to }) => from <= block && block <= to)
-  }
+  const isComplete = (wallet: string, block: number) =>
+    scope.coverageOf(wallet as Address).some(({ from, to }) => from <= block && block <= to)
   const expected = await wrapped(urls, () =>
     deriveRows({
       urls,
@@ -158,8 +160,9 @@ async function comparePiece(
       headNumber: scope.headNumber,
     }),
   )
-  const found = await readActivities(app.store.sql, { chainId: chain.id, range, wallets: [...scope.owners.keys()] })
-  const complete = expected.activities.filter(row => isComplete(row.wallet_address, row.block_number))
+  const found = await readActivities(app.store.sql, { chainId: chain.id, range, wallets: [...scope.wallets] })
+  const compared = expected.activities.filter(row => scope.wallets.has(row.wallet_address as Address))
+  const complete = compared.filter(row => isComplete(row.wallet_address, row.block_number))
   const differences = compareActivities(
     complete,
     found.filter(row => isComplete(row.wallet_address, row.block_number)),
@@ -168,11 +171,11 @@ async function comparePiece(
   const partial = new Set(
     expected.activities.filter(row => !isComplete(row.wallet_address, row.block_number)).map(row => row.tx_hash),
   )
-  const transactions = expected.transactions.filter(row => !partial.has(row.tx_hash))
-  const all = scope.owners.size === app.registry.size
+  const asked = new Set(compared.map(row => row.tx_hash))
+  const transactions = expected.transactions.filter(row => asked.has(row.tx_hash) && !partial.has(row.tx_hash))
   const rows = await readTransactions(app.store.sql, {
     label: chain.label,
-    range: all ? range : null,
+    range: scope.isNarrow ? null : range,
     hashes: transactions.map(row => row.tx_hash),
   })
   differences.push(
@@ -211,7 +214,7 @@ async function repair(
   const blocks = new Set(differences.map(({ block }) => block).filter(block => block !== null))
   // A block that was orphaned while it was indexed leaves rows under a hash that the chain does not have: they go with their height.
   for (const block of [...blocks].toSorted((a, b) => a - b)) {
-    const isWritten = await repairBlock(context, block, new Set(scope.owners.keys()), input.signal)
+    const isWritten = await repairBlock(context, block, scope.wallets, input.signal)
     if (!isWritten) input.print(`Block ${block} is not the one that is indexed any more; the daemon takes it back.`)
   }
   await app.store.rederive([...new Set(differences.map(({ hash }) => hash as Hash))], app.chains)

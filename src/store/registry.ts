@@ -129,11 +129,15 @@ export async function attributeNextWallet(sql: Sql, chains: ReadonlyMap<number, 
   return true
 }
 
-/** Derives transactions again for the owners that their wallets have now. */
+/** Derives transactions again for the owners that their wallets have now; one that nobody is left of stays as it is. */
 export async function rederive(sql: Sql, chains: ReadonlyMap<number, Chain>, hashes: readonly Hash[]): Promise<void> {
   await inTransaction(sql, async tx => {
     await tx`select 1 from indexer.registry for share`
-    await rederiveTransactions(tx, chains, hashes, await ownersOf(tx, hashes))
+    const owned = await tx<{ tx_hash: Hash }[]>`
+      select distinct a.tx_hash from wallet_activity a join indexer.wallets w on w.address = a.wallet_address
+      where a.tx_hash = any(${hashes}::text[]) and a.block_hash is not null and w.tracked and w.user_id is not null`
+    const left = owned.map(row => row.tx_hash)
+    await rederiveTransactions(tx, chains, left, await ownersOf(tx, left))
   })
 }
 

@@ -3,6 +3,7 @@
  */
 import type postgres from 'postgres'
 import type { Range } from '../core/range.ts'
+import { read } from '../store/connection.ts'
 import { type ExpectedActivity, type ExpectedTransaction, normalise, type Rows, sortRows } from './rows.ts'
 
 /** A row of `user_transactions`, with what the daemon remembers of it. */
@@ -13,6 +14,8 @@ export type FoundTransaction = ExpectedTransaction & {
   readonly chain_id: number | null
   /** What the newest transition says. */
   readonly newest_status: string | null
+  /** A wallet takes part that is tracked no more: nobody may be left whose transaction it could be, and the row stays as it was. */
+  readonly has_former: boolean
 }
 
 export type Scope = {
@@ -26,12 +29,12 @@ export async function readActivities(
   sql: postgres.Sql,
   { chainId, range, wallets }: Scope,
 ): Promise<ExpectedActivity[]> {
-  const rows = await sql`
+  const rows = await read(sql`
     select id, wallet_address, user_id, activity_type, tx_hash, amount::text, raw_amount::text, token, token_address, chain_id,
       block_number::int, block_hash, log_index, extract(epoch from "timestamp")::int as timestamp, metadata
     from wallet_activity
     where chain_id = ${chainId} and block_hash is not null and block_number between ${range.from} and ${range.to}
-      and wallet_address = any(${wallets}::text[])`
+      and wallet_address = any(${wallets}::text[])`)
   return rows.map(row => {
     return { ...plain(row), metadata: parseMetadata(row['metadata']) } as unknown as ExpectedActivity
   })
@@ -48,13 +51,17 @@ export async function readTransactions(
 ): Promise<FoundTransaction[]> {
   const inRange =
     range === null ? sql`false` : sql`u.chain = ${label} and u.block_number between ${range.from} and ${range.to}`
-  const rows = await sql`
+  const rows = await read(sql`
     select lower(u.tx_hash) as tx_hash, u.user_id, u.chain, u.event_type, u.token, u.token_address, u.amount::text,
       u.raw_amount::text, u.status, u.block_number, extract(epoch from u."timestamp")::int as timestamp,
       coalesce(k.keeps_user, false) as keeps_user, coalesce(k.keeps_event_type, false) as keeps_event_type, k.chain_id,
-      (select to_status from indexer.transitions t where t.tx_hash = lower(u.tx_hash) order by id desc limit 1) as newest_status
+      (select to_status from indexer.transitions t where t.tx_hash = lower(u.tx_hash) order by id desc limit 1) as newest_status,
+      exists (
+        select 1 from wallet_activity a left join indexer.wallets w on w.address = a.wallet_address and w.user_id is not null
+        where a.tx_hash = lower(u.tx_hash) and a.block_hash is not null and w.address is null
+      ) as has_former
     from user_transactions u left join indexer.transactions k on k.tx_hash = lower(u.tx_hash)
-    where lower(u.tx_hash) = any(${hashes}::text[]) or (${inRange})`
+    where lower(u.tx_hash) = any(${hashes}::text[]) or (${inRange})`)
   return rows.map(row => plain(row) as unknown as FoundTransaction)
 }
 
