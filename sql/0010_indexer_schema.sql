@@ -75,6 +75,7 @@ create table if not exists indexer.transactions (
 );
 create index if not exists transactions_sought on indexer.transactions (sought_at nulls first) where chain_id is null and not malformed;
 create index if not exists transactions_replaced on indexer.transactions (replaced_chain_id, replaced_block) where verdict = 'replaced';
+create index if not exists transactions_verdict on indexer.transactions (tx_hash) where verdict is not null;
 
 -- The evidence: each change of a status, with its reason. Append-only; the newest row agrees with the status.
 create table if not exists indexer.transitions (

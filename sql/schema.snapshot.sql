@@ -412,6 +412,8 @@ CREATE INDEX transactions_replaced ON indexer.transactions USING btree (replaced
 
 CREATE INDEX transactions_sought ON indexer.transactions USING btree (sought_at NULLS FIRST) WHERE ((chain_id IS NULL) AND (NOT malformed));
 
+CREATE INDEX transactions_verdict ON indexer.transactions USING btree (tx_hash) WHERE (verdict IS NOT NULL);
+
 CREATE INDEX transitions_tx_hash ON indexer.transitions USING btree (tx_hash, id);
 
 CREATE INDEX wallets_version ON indexer.wallets USING btree (version);

@@ -78,6 +78,8 @@ const contractSchema = z.strictObject(
   'an object { "name": …, "address": …, "events": […] }',
 )
 
+/** A day: mempools keep what they can't mine for hours. */
+const DROPPED_AFTER_SECONDS = 86_400
 const START_BLOCK = 'a block number or "latest"'
 const CONFIRMATIONS = 'a whole number from 1 on, "safe" or "finalized"'
 
@@ -114,6 +116,11 @@ export const chainFileSchema = z
       ),
       startBlock: z.union([blockNumber(START_BLOCK), z.literal('latest', START_BLOCK)], START_BLOCK),
       blockTimeSeconds: z.number('a number of seconds above 0').positive('a number of seconds above 0'),
+      droppedAfterSeconds: z
+        .number('a number of seconds above 0')
+        .positive('a number of seconds above 0')
+        .optional()
+        .describe('A transaction that no endpoint knows counts as dropped after this time. Default: a day.'),
       nativeToken: z.strictObject({ symbol, decimals }, 'an object { "symbol": …, "decimals": … }'),
       tokens: z.array(tokenSchema, 'an array of tokens').optional(),
       contracts: z.array(contractSchema, 'an array of contracts').optional(),
@@ -151,6 +158,7 @@ export function compileChain(
     confirmations: file.confirmations,
     startBlock: file.startBlock,
     blockTimeSeconds: file.blockTimeSeconds,
+    droppedAfterSeconds: file.droppedAfterSeconds ?? DROPPED_AFTER_SECONDS,
     nativeToken: file.nativeToken,
     tokens: compileTokens(file),
     rules,

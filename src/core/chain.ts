@@ -61,6 +61,8 @@ export type Chain = {
   readonly confirmations: Confirmations
   readonly startBlock: number | 'latest'
   readonly blockTimeSeconds: number
+  /** How long a transaction has to be unknown to every endpoint before it may count as dropped. */
+  readonly droppedAfterSeconds: number
   readonly nativeToken: { readonly symbol: string; readonly decimals: number }
   readonly tokens: ReadonlyMap<Address, ListedToken>
   /** By contract address, then topic0. */

@@ -49,7 +49,10 @@ export function transitionsOfInclusion(
 ): readonly Transition[] {
   const after = includedStatus(succeeded, settled)
   const transitions: Transition[] = []
-  if (before === null || !sameBlock) transitions.push({ from: before, to: 'pending', reason: 'included' })
+  if (before === null || !sameBlock) {
+    // What was given up and turns up all the same was found.
+    transitions.push({ from: before, to: 'pending', reason: before === 'failed' ? 'found' : 'included' })
+  }
   const from = transitions.length > 0 ? 'pending' : before
   if (after !== from)
     transitions.push({

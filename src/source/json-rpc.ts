@@ -19,8 +19,8 @@ import {
   parseReceipt,
   parseReceipts,
 } from './parse.ts'
-import { createPool } from './pool.ts'
-import type { Source } from './source.ts'
+import { createPool, type Pool } from './pool.ts'
+import type { Source, Testimony } from './source.ts'
 
 /** Receipts asked one by one, where a node can't give them by block. */
 const RECEIPTS_AT_ONCE = 8
@@ -61,6 +61,8 @@ export function createJsonRpcSource({ chainId, urls, displayUrl, clock = systemC
         const answer = await endpoint.request('eth_getTransactionByHash', [hash])
         return answer === null ? null : parseLocation(answer, hash)
       }, signal),
+    survey: (hash, control, signal) =>
+      Promise.all(endpoints.map(endpoint => askTestimony(pool, endpoint, hash, control, signal))),
     nonceAt: async (address, blockNumber, signal) => {
       const answer = await pool.attempt(
         endpoint => askState(endpoint, 'eth_getTransactionCount', address, blockNumber),
@@ -148,6 +150,28 @@ async function askReceiptsOneByOne(endpoint: Endpoint, hashes: readonly Hash[]):
     },
     { concurrency: RECEIPTS_AT_ONCE },
   )
+}
+
+async function askTestimony(
+  pool: Pool,
+  endpoint: Endpoint,
+  hash: Hash,
+  control: Hash | null,
+  signal: AbortSignal,
+): Promise<Testimony> {
+  const says = await pool
+    .once(
+      endpoint,
+      async () => {
+        if ((await endpoint.request('eth_getTransactionByHash', [hash])) !== null) return 'found' as const
+        if (control === null) return 'forgetful' as const
+        const known = await endpoint.request('eth_getTransactionByHash', [control])
+        return known === null ? ('forgetful' as const) : ('none' as const)
+      },
+      signal,
+    )
+    .catch(() => 'silent' as const)
+  return { endpoint: endpoint.name, says }
 }
 
 /** State of an account at a block; null where the node keeps it no more. */

@@ -10,6 +10,7 @@ import type { Address, Hash, Header, Hex, Log } from '../core/types.ts'
 import type { RawBlock, RawReceipt } from '../core/validate.ts'
 import { AppError } from '../errors.ts'
 import { type RawAuthorization, recoverAuthority } from './authorization.ts'
+import type { Location } from './source.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -107,14 +108,15 @@ function parseLog(log: Fields): Log {
   }
 }
 
-/** `eth_getTransactionByHash`: where it was mined; both null while it is pending. */
-export function parseLocation(answer: unknown, asked: Hash): { blockNumber: number; blockHash: Hash } | 'pending' {
+/** `eth_getTransactionByHash`: where it is; without a block, in the mempool. */
+export function parseLocation(answer: unknown, asked: Hash): Location {
   const transaction = fieldsOf(answer, 'transaction')
   if (hash(transaction, 'hash') !== asked)
     throw bad('transaction.hash', `the transaction ${asked}`, transaction['hash'])
   const { blockHash } = transaction
-  if (blockHash === null || blockHash === undefined) return 'pending'
-  return { blockNumber: integer(transaction, 'blockNumber'), blockHash: hash(transaction, 'blockHash') }
+  return blockHash === null || blockHash === undefined
+    ? { kind: 'pending', sender: address(transaction, 'from'), nonce: integer(transaction, 'nonce') }
+    : { kind: 'mined', blockNumber: integer(transaction, 'blockNumber'), blockHash: hash(transaction, 'blockHash') }
 }
 
 export function parseQuantity(answer: unknown, name: string): bigint {

@@ -24,6 +24,8 @@ const MAX_WAIT_MS = 5_000
 export type Pool = {
   /** Runs `work` on the best endpoint; on a fault that another one may not have, on the next. */
   attempt<T>(work: (endpoint: Endpoint) => Promise<T>, signal: AbortSignal): Promise<T>
+  /** Runs `work` on one endpoint and no other, once. */
+  once<T>(endpoint: Endpoint, work: () => Promise<T>, signal: AbortSignal): Promise<T>
 }
 
 export function createPool(chainId: number, endpoints: readonly Endpoint[], clock: Clock): Pool {
@@ -42,6 +44,10 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
   }
 
   return {
+    async once(endpoint, work, signal) {
+      if (!endpoint.chainVerified) await abortable(verifyChain(endpoint, chainId), signal)
+      return abortable(work(), signal)
+    },
     async attempt(work, signal) {
       let last: unknown
       for (let attempt = 0; attempt < attempts; attempt += 1) {

@@ -24,8 +24,14 @@ export type Source = {
   /** The block at a height with its transactions and receipts, checked to belong together. Waits for nodes that lag behind. */
   block(number: number, signal: AbortSignal): Promise<Block>
 
-  /** Where a transaction was mined: its block, `pending` for the mempool, null if the node does not know it. */
-  locate(hash: Hash, signal: AbortSignal): Promise<{ blockNumber: number; blockHash: Hash } | 'pending' | null>
+  /** Where one node has a transaction: in a block, in its mempool, or (null) nowhere that it knows of. */
+  locate(hash: Hash, signal: AbortSignal): Promise<Location | null>
+
+  /**
+   * What every endpoint says of a transaction. `none` counts as an answer only from one that does return `control`, a transaction
+   * that is at least as old: nodes forget old hashes. Never throws for an endpoint that fails: it is `silent`.
+   */
+  survey(hash: Hash, control: Hash | null, signal: AbortSignal): Promise<readonly Testimony[]>
 
   /** The number of transactions that an account had sent at the end of a block; null where that state is gone. */
   nonceAt(address: Address, blockNumber: number, signal: AbortSignal): Promise<number | null>
@@ -43,6 +49,15 @@ export type Source = {
   health(): readonly EndpointHealth[]
 
   close(): Promise<void>
+}
+
+export type Location =
+  | { readonly kind: 'mined'; readonly blockNumber: number; readonly blockHash: Hash }
+  | { readonly kind: 'pending'; readonly sender: Address; readonly nonce: number }
+
+export type Testimony = {
+  readonly endpoint: string
+  readonly says: 'found' | 'none' | 'forgetful' | 'silent'
 }
 
 export type EndpointHealth = {

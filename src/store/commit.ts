@@ -15,6 +15,7 @@ import { inTransaction, type Sql, type Tx } from './connection.ts'
 import { addCoverage, addWalletCoverage, cutCoverage } from './coverage.ts'
 import { fence, type Lease } from './lease.ts'
 import { holdRegistry, ownersOf } from './registry.ts'
+import { reopenReplaced } from './unseen.ts'
 import { orphanTransactions, rederiveTransactions, settleTransactions, writeTransactions } from './transactions.ts'
 
 export type BlockRows = {
@@ -114,6 +115,7 @@ export function commitRewind(sql: Sql, { chain, chains, lease, move }: Rewind): 
     await cutCoverage(tx, chain.id, above)
     const activities = await deleteActivitiesAbove(tx, chain.id, above)
     const elsewhere = await orphanTransactions(tx, chain.id, above)
+    await reopenReplaced(tx, chain.id, above)
     await rederiveTransactions(tx, chains, elsewhere, await ownersOf(tx, elsewhere))
     return { activities, toNumber: above }
   })

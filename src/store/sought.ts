@@ -51,7 +51,12 @@ export async function restoreRows(
   if (hashes.length > 0) {
     await inTransaction(sql, async tx => rederiveTransactions(tx, chains, hashes, await ownersOf(tx, hashes)))
   }
-  return hashes.length
+  // Rows that no chain has can't be derived: their status is what the daemon last made of it.
+  const unseen = await read(sql`
+    update user_transactions u set status = k.status
+    from indexer.transactions k
+    where k.tx_hash = lower(u.tx_hash) and k.verdict is not null and u.status is distinct from k.status`)
+  return hashes.length + unseen.count
 }
 
 /** Hashes that no chain has shown yet: a block that holds one is told of even if no tracked wallet takes part. */
@@ -67,7 +72,7 @@ export async function nextSought(sql: Sql, limit: number, notWithinMs: number): 
   const rows = await read(sql<{ tx_hash: Hash }[]>`
     update indexer.transactions set sought_at = now() where tx_hash in (
       select tx_hash from indexer.transactions
-      where chain_id is null and not malformed
+      where chain_id is null and not malformed and verdict is null
         and (sought_at is null or sought_at < now() - ${notWithinMs} * interval '1 millisecond')
       order by sought_at nulls first limit ${limit} for update skip locked
     ) returning tx_hash`)

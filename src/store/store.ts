@@ -19,11 +19,13 @@ import * as registry from './registry.ts'
 import * as sought from './sought.ts'
 import * as tokens from './tokens.ts'
 import * as counts from './totals.ts'
+import * as unseen from './unseen.ts'
 
 export type { StoredCheckpoint } from './checkpoint.ts'
 export type { Job } from './jobs.ts'
 export type { Lease } from './lease.ts'
 export type { Totals } from './totals.ts'
+export type { Replacement, Unseen } from './unseen.ts'
 export { LEASE_TTL_MS } from './lease.ts'
 
 export type Store = {
@@ -68,6 +70,15 @@ export type Store = {
 
   /** Derives rows of `user_transactions` again from the activities in the database. */
   rederive(hashes: readonly Hash[], chains: ReadonlyMap<number, Chain>): Promise<void>
+
+  /** What is known of some sought transactions. */
+  unseen(hashes: readonly Hash[]): Promise<unseen.Unseen[]>
+  noteSender(hash: Hash, chainId: number, sender: Address, nonce: number): Promise<void>
+  /** A transaction of the chain that is at least as old as a moment (Unix seconds), or null. */
+  controlTransaction(chainId: number, notAfter: number): Promise<Hash | null>
+  /** @returns false if the replacing block is not ours, or the transaction was found meanwhile */
+  commitReplaced(hash: Hash, replacement: unseen.Replacement): Promise<boolean>
+  commitDropped(hash: Hash, witnesses: readonly string[]): Promise<boolean>
 
   tokens(chainId: number, addresses: readonly Address[]): Promise<tokens.TokenFacts[]>
   saveToken(chainId: number, token: tokens.TokenFacts, askedAtBlock: number): Promise<void>
@@ -120,6 +131,11 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     sought: () => sought.loadSought(sql),
     nextSought: (limit, notWithinMs) => sought.nextSought(sql, limit, notWithinMs),
     rederive: (hashes, chains) => registry.rederive(sql, chains, hashes),
+    unseen: hashes => unseen.loadUnseen(sql, hashes),
+    noteSender: (hash, chainId, sender, nonce) => unseen.noteSender(sql, hash, chainId, sender, nonce),
+    controlTransaction: (chainId, notAfter) => unseen.controlTransaction(sql, chainId, notAfter),
+    commitReplaced: (hash, replacement) => unseen.commitReplaced(sql, hash, replacement),
+    commitDropped: (hash, witnesses) => unseen.commitDropped(sql, hash, witnesses),
     tokens: (chainId, addresses) => tokens.loadTokens(sql, chainId, addresses),
     saveToken: (chainId, token, askedAtBlock) => tokens.saveToken(sql, chainId, token, askedAtBlock),
     claimLease: (name, holder) => leases.claimLease(sql, name, holder),

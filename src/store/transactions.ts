@@ -135,16 +135,18 @@ export async function orphanTransactions(tx: Tx, chainId: number, above: number)
   const orphans = await tx<{ tx_hash: Hash; elsewhere: boolean }[]>`
     with gone as (
       delete from indexer.inclusions where chain_id = ${chainId} and block_number > ${above}
-      returning tx_hash, block_number, block_hash
+      returning tx_hash, block_number, block_hash, sender, nonce
     ), shown as (
-      select t.tx_hash, t.status, g.block_number, g.block_hash,
+      select t.tx_hash, t.status, g.block_number, g.block_hash, g.sender, g.nonce,
         exists (select 1 from indexer.inclusions i where i.tx_hash = t.tx_hash and i.chain_id <> ${chainId}) as elsewhere
       from gone g join indexer.transactions t on t.tx_hash = g.tx_hash and t.chain_id = ${chainId}
     ), recorded as (
       insert into indexer.transitions (tx_hash, chain_id, from_status, to_status, reason, block_number, block_hash)
       select tx_hash, ${chainId}, status, 'pending', 'reorged', block_number, block_hash from shown order by tx_hash
     ), forgotten as (
-      update indexer.transactions t set status = 'pending', chain_id = null, sought_at = null
+      update indexer.transactions t set
+        status = 'pending', chain_id = null, sought_at = null,
+        sender = s.sender, nonce = s.nonce, nonce_chain_id = ${chainId}
       from shown s where t.tx_hash = s.tx_hash
     ), rows as (
       update user_transactions u set
@@ -290,7 +292,8 @@ async function upsertLedger(tx: Tx, decided: readonly Decided[]): Promise<void> 
     )
     on conflict (tx_hash) do update set
       application_hash = excluded.application_hash, keeps_user = excluded.keeps_user, keeps_event_type = excluded.keeps_event_type,
-      status = excluded.status, chain_id = excluded.chain_id
+      status = excluded.status, chain_id = excluded.chain_id,
+      verdict = null, replaced_by = null, replaced_chain_id = null, replaced_block = null
     where (known.application_hash, known.keeps_user, known.keeps_event_type, known.status, known.chain_id) is distinct from
       (excluded.application_hash, excluded.keeps_user, excluded.keeps_event_type, excluded.status, excluded.chain_id)`
 }

@@ -36,6 +36,7 @@ const CHAIN: Chain = {
   confirmations: 1,
   startBlock: 0,
   blockTimeSeconds: 10,
+  droppedAfterSeconds: 86_400,
   nativeToken: { symbol: 'ETH', decimals: 18 },
   tokens: new Map(),
   rules: new Map(),

@@ -50,6 +50,7 @@ export function chainOf(changes: Partial<Chain> = {}): Chain {
     confirmations: 12,
     startBlock: 0,
     blockTimeSeconds: 12,
+    droppedAfterSeconds: 86_400,
     nativeToken: { symbol: 'ETH', decimals: 18 },
     tokens: new Map(),
     rules: new Map(),

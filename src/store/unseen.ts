@@ -1,0 +1,133 @@
+/**
+ * Transactions that no chain has: what is known of them, and the two verdicts that make them failed.
+ *
+ * Always holds: a verdict, the status of the row and its transition are written together; a verdict rests on a block that is ours
+ * (`replaced`) or on every endpoint's word (`dropped`); a rewind below the replacing block takes the verdict back; a block that
+ * holds the transaction after all overrules it.
+ */
+
+import type { Address, Hash } from '../core/types.ts'
+import { inTransaction, read, type Sql, type Tx } from './connection.ts'
+
+export type Unseen = {
+  readonly hash: Hash
+  /** Since the row was first noticed. */
+  readonly waitedSeconds: number
+  /** Unix seconds: when that was. */
+  readonly noticedAt: number
+  /** Who sent it with which nonce on which chain, once something has shown it. */
+  readonly sent: { readonly sender: Address; readonly nonce: number; readonly chainId: number } | null
+}
+
+/** What is known of some sought transactions. */
+export async function loadUnseen(sql: Sql, hashes: readonly Hash[]): Promise<Unseen[]> {
+  const rows = await read(sql<
+    {
+      tx_hash: Hash
+      waited: number
+      noticed: number
+      sender: Address | null
+      nonce: string | null
+      nonce_chain_id: number | null
+    }[]
+  >`
+    select tx_hash, extract(epoch from now() - created_at)::float8 as waited, extract(epoch from created_at)::float8 as noticed,
+      sender, nonce, nonce_chain_id
+    from indexer.transactions where tx_hash = any(${hashes}::text[]) and chain_id is null and verdict is null and not malformed`)
+  return rows.map(row => ({
+    hash: row.tx_hash,
+    waitedSeconds: row.waited,
+    noticedAt: row.noticed,
+    sent:
+      row.sender === null || row.nonce === null || row.nonce_chain_id === null
+        ? null
+        : { sender: row.sender, nonce: Number(row.nonce), chainId: row.nonce_chain_id },
+  }))
+}
+
+/** Notes what a mempool showed of a transaction. */
+export async function noteSender(sql: Sql, hash: Hash, chainId: number, sender: Address, nonce: number): Promise<void> {
+  await read(sql`
+    update indexer.transactions set sender = ${sender}, nonce = ${nonce}, nonce_chain_id = ${chainId}
+    where tx_hash = ${hash} and chain_id is null and (sender, nonce, nonce_chain_id) is distinct from (${sender}, ${nonce}, ${chainId})`)
+}
+
+/** A transaction that the chain surely has and that is at least as old as a moment: an endpoint that forgot it proves nothing. */
+export async function controlTransaction(sql: Sql, chainId: number, notAfter: number): Promise<Hash | null> {
+  const rows = await read(sql<{ tx_hash: Hash }[]>`
+    select tx_hash from indexer.inclusions where chain_id = ${chainId} and settled and block_timestamp <= ${Math.floor(notAfter)}
+    order by block_number desc limit 1`)
+  return rows[0]?.tx_hash ?? null
+}
+
+export type Replacement = {
+  readonly chainId: number
+  /** The block that used the nonce: it is deep enough. */
+  readonly block: { readonly number: number; readonly hash: Hash }
+  /** What used it; null where that could not be found out. */
+  readonly hash: Hash | null
+}
+
+/** Marks a transaction as replaced, if the block is still ours. @returns false if it is not, or the transaction was found meanwhile */
+export function commitReplaced(
+  sql: Sql,
+  hash: Hash,
+  { chainId, block, hash: replacing }: Replacement,
+): Promise<boolean> {
+  return inTransaction(sql, async tx => {
+    const [own] = await tx`
+      select 1 from indexer.checkpoints c
+      left join indexer.headers h on h.chain_id = c.chain_id and h.number = ${block.number}
+      where c.chain_id = ${chainId} and ${block.number} <= c.block_number
+        and (h.hash = ${block.hash} or (h.hash is null and ${block.number} <= c.finalized_number))
+      for share of c`
+    if (own === undefined) return false
+    const decided = await tx`
+      with decided as (
+        update indexer.transactions t set
+          status = 'failed', verdict = 'replaced', replaced_by = ${replacing}, replaced_chain_id = ${chainId},
+          replaced_block = ${block.number}
+        from indexer.transactions before
+        where t.tx_hash = ${hash} and before.tx_hash = t.tx_hash and t.chain_id is null and t.verdict is null
+        returning t.tx_hash, before.status as before
+      ), rows as (
+        update user_transactions u set status = 'failed' from decided d where lower(u.tx_hash) = d.tx_hash
+      )
+      insert into indexer.transitions (tx_hash, chain_id, from_status, to_status, reason, block_number, block_hash, replacing_hash)
+      select tx_hash, ${chainId}, before, 'failed', 'replaced', ${block.number}, ${block.hash}, ${replacing} from decided`
+    return decided.count > 0
+  })
+}
+
+/** Marks a transaction as dropped. @param witnesses the endpoints that said so, for the evidence */
+export function commitDropped(sql: Sql, hash: Hash, witnesses: readonly string[]): Promise<boolean> {
+  return inTransaction(sql, async tx => {
+    const decided = await tx`
+      with decided as (
+        update indexer.transactions t set status = 'failed', verdict = 'dropped'
+        from indexer.transactions before
+        where t.tx_hash = ${hash} and before.tx_hash = t.tx_hash and t.chain_id is null and t.verdict is null
+        returning t.tx_hash, before.status as before
+      ), rows as (
+        update user_transactions u set status = 'failed' from decided d where lower(u.tx_hash) = d.tx_hash
+      )
+      insert into indexer.transitions (tx_hash, from_status, to_status, reason, endpoint)
+      select tx_hash, before, 'failed', 'dropped', ${witnesses.join(', ')} from decided`
+    return decided.count > 0
+  })
+}
+
+/** After a rewind: what was replaced by a block above it is open again. */
+export async function reopenReplaced(tx: Tx, chainId: number, above: number): Promise<void> {
+  await tx`
+    with reopened as (
+      update indexer.transactions set
+        status = 'pending', verdict = null, replaced_by = null, replaced_chain_id = null, replaced_block = null, sought_at = null
+      where verdict = 'replaced' and replaced_chain_id = ${chainId} and replaced_block > ${above}
+      returning tx_hash
+    ), rows as (
+      update user_transactions u set status = 'pending' from reopened r where lower(u.tx_hash) = r.tx_hash
+    )
+    insert into indexer.transitions (tx_hash, chain_id, from_status, to_status, reason)
+    select tx_hash, ${chainId}, 'failed', 'pending', 'reorged' from reopened`
+}

@@ -1,0 +1,171 @@
+/**
+ * Transactions that no chain has: replaced by a speed-up or a cancellation, dropped, found again; and all that must not be taken
+ * for it.
+ */
+
+import { privateKeyToAccount } from 'viem/accounts'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type Anvil, startAnvil } from '../../src/demo/anvil.ts'
+import { createDatabase, type TestDatabase } from '../support/database.ts'
+import { createIndexer, type Indexer, testChain } from '../support/indexer.ts'
+
+const ETHER = 10n ** 18n
+const BOB = '0xb0b0000000000000000000000000000000000002'
+const alice = privateKeyToAccount('0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d')
+const ALICE = alice.address.toLowerCase()
+
+let database: TestDatabase
+let anvil: Anvil
+let user: string
+const opened: { close(): Promise<unknown> }[] = []
+
+beforeEach(async () => {
+  database = await createDatabase()
+  anvil = await startAnvil({ chainId: 31337 })
+  opened.push({ close: () => anvil.stop() })
+  await anvil.rpc('anvil_setBalance', [ALICE, `0x${(1000n * ETHER).toString(16)}`])
+  const [row] = await database.sql<{ id: string }[]>`insert into users (wallet_address) values (${ALICE}) returning id`
+  user = row?.id ?? ''
+})
+
+afterEach(async () => {
+  for (const each of opened.splice(0).toReversed()) await each.close()
+  await database.drop()
+})
+
+function openIndexer(fields: Record<string, unknown> = {}, urls: readonly string[] = [anvil.url]): Indexer {
+  const indexer = createIndexer(database.url, [{ chain: testChain(fields), url: urls }])
+  opened.push(indexer)
+  return indexer
+}
+
+const sign = (nonce: number, value: bigint, gwei = 10n) =>
+  alice.signTransaction({
+    chainId: 31337,
+    type: 'legacy',
+    to: BOB,
+    value,
+    nonce,
+    gas: 21_000n,
+    gasPrice: gwei * 10n ** 9n,
+  })
+const submit = async (raw: string) => String(await anvil.rpc('eth_sendRawTransaction', [raw]))
+
+/** As the application notes a transaction that its user has just sent. */
+async function note(hash: string): Promise<void> {
+  await database.sql`
+    insert into user_transactions (user_id, tx_hash, event_type, timestamp) values (${user}, ${hash}, 'LDAO_TRANSFER_SENT', now())`
+}
+
+async function statusOf(hash: string): Promise<string> {
+  const [row] = await database.sql<{ status: string }[]>`select status from user_transactions where tx_hash = ${hash}`
+  return row?.status ?? 'none'
+}
+
+const story = async (hash: string) =>
+  (
+    await database.sql<
+      { from_status: string | null; to_status: string; reason: string; replacing_hash: string | null }[]
+    >`
+      select from_status, to_status, reason, replacing_hash from indexer.transitions where tx_hash = ${hash} order by id`
+  ).map(row => [row.from_status, row.to_status, row.reason, row.replacing_hash].filter(Boolean).join(' '))
+
+async function isKnown(hash: string): Promise<boolean> {
+  const [row] =
+    await database.sql`select sender from indexer.transactions where tx_hash = ${hash} and sender is not null`
+  return row !== undefined
+}
+
+describe('replaced', () => {
+  test('by a speed-up, once that is deep enough, and open again when a reorg takes that away', async () => {
+    const indexer = openIndexer({ confirmations: 3 })
+    indexer.start({ jobs: true })
+    const slow = await submit(await sign(0, ETHER))
+    await note(slow)
+    await indexer.until('the mempool has shown it', () => isKnown(slow))
+    const fast = await submit(await sign(0, ETHER, 100n))
+    await anvil.mine(2)
+    await indexer.untilHead()
+    expect(await statusOf(slow)).toBe('pending')
+    await anvil.mine()
+    await indexer.until('it is replaced', async () => (await statusOf(slow)) === 'failed')
+    expect(await story(slow)).toEqual([`pending failed replaced ${fast}`])
+    expect(await statusOf(fast)).toBe('confirmed')
+
+    await anvil.rpc('anvil_reorg', [3, []])
+    await anvil.mine()
+    await indexer.untilHead()
+    expect(await statusOf(slow)).toBe('pending')
+    expect(await story(slow)).toEqual([`pending failed replaced ${fast}`, 'failed pending reorged'])
+    const reason = await story(fast)
+    expect(reason.at(-1)).toBe('confirmed pending reorged')
+  })
+
+  test('long ago, found by the history of the nonce', async () => {
+    const indexer = openIndexer()
+    const slow = await submit(await sign(0, ETHER))
+    await note(slow)
+    indexer.start({ jobs: true })
+    await indexer.until('the mempool has shown it', () => isKnown(slow))
+    await indexer.stop()
+    await anvil.mine(5)
+    // The pool gives it back, so that something else can take the nonce.
+    await anvil.rpc('anvil_reorg', [5, []])
+    await anvil.rpc('anvil_dropTransaction', [slow])
+    await anvil.mine(20)
+    const other = await submit(await sign(0, 0n, 20n))
+    await anvil.mine(137)
+    indexer.start({ jobs: true })
+    await indexer.untilHead()
+    await indexer.until('it is replaced', async () => (await statusOf(slow)) === 'failed')
+    expect((await story(slow)).at(-1)).toBe(`pending failed replaced ${other}`)
+  })
+})
+
+describe('dropped', () => {
+  /** A transaction of before: what an endpoint has to remember for its "not found" to count. */
+  async function mineControl(): Promise<void> {
+    await submit(await sign(0, 1n))
+    await anvil.mine(5)
+  }
+
+  test('when no endpoint knows it for long enough; found when it turns up all the same', async () => {
+    await mineControl()
+    const indexer = openIndexer({ droppedAfterSeconds: 1 })
+    indexer.start({ jobs: true })
+    await indexer.untilHead()
+    const raw = await sign(1, ETHER)
+    const hash = await submit(raw)
+    await note(hash)
+    await indexer.until('the mempool has shown it', () => isKnown(hash))
+    await anvil.rpc('anvil_dropTransaction', [hash])
+    await indexer.until('it is dropped', async () => (await statusOf(hash)) === 'failed')
+    expect(await story(hash)).toEqual(['pending failed dropped'])
+
+    await submit(raw)
+    await anvil.mine(3)
+    await indexer.untilHead()
+    expect(await statusOf(hash)).toBe('confirmed')
+    expect(await story(hash)).toEqual(['pending failed dropped', 'failed pending found', 'pending confirmed confirmed'])
+  })
+
+  test.each([
+    ['an endpoint is silent', (): readonly string[] => [anvil.url, 'http://127.0.0.1:9'], true],
+    ['an endpoint remembers nothing that old', (): readonly string[] => [anvil.url], false],
+  ])('not while %s', async (_name, urls, hasControl) => {
+    if (hasControl) await mineControl()
+    const indexer = openIndexer({ droppedAfterSeconds: 1 }, urls())
+    indexer.start()
+    await indexer.untilHead()
+    const unknown = `0x${'ab'.repeat(32)}`
+    await note(unknown)
+    const { sweep } = await import('../../src/steps/sweep.ts')
+    await sweep(indexer.store, [indexer.context(31337)], 'pending', AbortSignal.timeout(60_000))
+    // Long ago, as far as the database can tell.
+    await database.sql`update indexer.transactions set created_at = now() - interval '1 hour', sought_at = null where tx_hash = ${unknown}`
+    if (hasControl) await database.sql`update indexer.inclusions set block_timestamp = 1`
+    const result = await sweep(indexer.store, [indexer.context(31337)], 'pending', AbortSignal.timeout(60_000))
+    expect(result.dropped).toBe(0)
+    expect(await statusOf(unknown)).toBe('pending')
+  })
+})
