@@ -39,6 +39,7 @@ export type Transition = {
  * The transitions of a transaction that is seen in a block.
  *
  * @param before its status as last recorded, null if it was not known
+ * @param wasGivenUp it counted as replaced or dropped
  * @param sameBlock that block held it already when it was last recorded
  */
 export function transitionsOfInclusion(
@@ -46,13 +47,12 @@ export function transitionsOfInclusion(
   sameBlock: boolean,
   succeeded: boolean | null,
   settled: boolean,
+  wasGivenUp = false,
 ): readonly Transition[] {
   const after = includedStatus(succeeded, settled)
   const transitions: Transition[] = []
-  if (before === null || !sameBlock) {
-    // What was given up and turns up all the same was found.
-    transitions.push({ from: before, to: 'pending', reason: before === 'failed' ? 'found' : 'included' })
-  }
+  if (before === null || !sameBlock)
+    transitions.push({ from: before, to: 'pending', reason: wasGivenUp ? 'found' : 'included' })
   const from = transitions.length > 0 ? 'pending' : before
   if (after !== from)
     transitions.push({

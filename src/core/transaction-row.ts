@@ -26,6 +26,8 @@ export type Ledger = {
   readonly status: TransactionStatus
   /** The chain whose block the row shows. */
   readonly chainId: number | null
+  /** It counted as replaced or dropped. */
+  readonly wasGivenUp: boolean
 }
 
 export type RowInput = {
@@ -105,8 +107,9 @@ export function decideRow({
       keepsEventType: memory.keepsEventType,
       status,
       chainId: inclusion.chainId,
+      wasGivenUp: false,
     },
-    transitions: transitionsOfInclusion(before, sameBlock, inclusion.succeeded, settled),
+    transitions: transitionsOfInclusion(before, sameBlock, inclusion.succeeded, settled, ledger?.wasGivenUp ?? false),
   }
 }
 

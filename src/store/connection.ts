@@ -16,7 +16,12 @@ const MAX_CONNECTIONS = 8
 const CONNECT_TIMEOUT_SECONDS = 10
 const IDLE_TIMEOUT_SECONDS = 60
 const STATEMENT_TIMEOUT_MS = 60_000
-const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
+/** Shorter than a lease: what a frozen process has locked must not keep its successor from writing. */
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000
+/** The driver's own pause between tries to connect would grow to 20 s; whoever asks has a backoff already, and a probe none. */
+const RECONNECT_PAUSE_SECONDS = 0.5
+/** How our sessions are known in pg_stat_activity. */
+export const APPLICATION_NAME = 'linkdao-indexer'
 const TRANSACTION_DEADLINE_MS = 120_000
 const MAX_TRIES = 6
 const RETRY = { baseMs: 20, maxMs: 500 }
@@ -31,7 +36,8 @@ export function connect(url: string, options: { readonly maxConnections?: number
     prepare: false,
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
     idle_timeout: IDLE_TIMEOUT_SECONDS,
-    connection: { TimeZone: 'UTC', application_name: 'linkdao-indexer' },
+    backoff: () => RECONNECT_PAUSE_SECONDS,
+    connection: { TimeZone: 'UTC', application_name: APPLICATION_NAME },
     onnotice: () => undefined,
   })
 }
@@ -45,19 +51,73 @@ export function connect(url: string, options: { readonly maxConnections?: number
 export async function inTransaction<T>(sql: Sql, work: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await withDeadline(
-        sql.begin(async tx => {
-          await tx`select set_config('statement_timeout', ${String(STATEMENT_TIMEOUT_MS)}, true),
-            set_config('idle_in_transaction_session_timeout', ${String(IDLE_IN_TRANSACTION_TIMEOUT_MS)}, true)`
-          return { value: await work(tx) }
-        }),
-      ).then(({ value }) => value)
+      return await withDeadline(begin(sql, work))
     } catch (error) {
       const wrapped = wrapStoreError(error)
       if (wrapped.code !== 'DB_CONFLICT' || attempt >= MAX_TRIES) throw wrapped
       await sleep(backoffMs(attempt - 1, RETRY, randomFloat()))
     }
   }
+}
+
+/**
+ * Listens to a channel, on a connection of its own that is opened again when it breaks. Behind a pooler in transaction mode nothing
+ * is ever heard: whoever listens must look by itself too.
+ *
+ * @returns ends it
+ */
+export async function listen(sql: Sql, channel: string, onNotify: () => void): Promise<() => Promise<void>> {
+  const subscription = await read(sql.listen(channel, onNotify))
+  return () => subscription.unlisten()
+}
+
+/**
+ * One transaction, that asks nothing of its connection once that is lost.
+ *
+ * The driver (3.4.9) would: it sends `rollback` down a socket that is gone, which ends the whole process by an exception that nobody
+ * can catch, or leaves the connection unusable; and a statement that comes later is sent down the next session of that connection,
+ * outside of any transaction (porsager/postgres#1154, #1208, #1216). So a loss is kept from it: it learns of it by its own means.
+ */
+async function begin<T>(sql: Sql, work: (tx: Tx) => Promise<T>): Promise<T> {
+  let lost: AppError | null = null
+  const assertOpen = () => {
+    if (lost !== null) throw lost
+  }
+  const begun = sql.begin(async tx => {
+    const guarded = new Proxy(tx, {
+      apply(target, self, args) {
+        assertOpen()
+        return Reflect.apply(target, self, args) as unknown
+      },
+      get(target, name) {
+        assertOpen()
+        return Reflect.get(target, name) as unknown
+      },
+    })
+    try {
+      await tx`select set_config('statement_timeout', ${String(STATEMENT_TIMEOUT_MS)}, true),
+        set_config('idle_in_transaction_session_timeout', ${String(IDLE_IN_TRANSACTION_TIMEOUT_MS)}, true)`
+      return { value: await work(guarded) }
+    } catch (error) {
+      // Never settles: `begin` is rejected by the end of the connection, and this is forgotten with it.
+      if (lost !== null || isConnectionLost(error)) return new Promise<never>(() => undefined)
+      throw error
+    }
+  })
+  begun.catch((error: unknown) => {
+    lost = wrapStoreError(error)
+  })
+  const { value } = await begun
+  return value
+}
+
+/** The connection is gone, or the server has said that it goes. */
+function isConnectionLost(error: unknown): boolean {
+  const cause = error instanceof AppError ? error.cause : error
+  if (typeof cause !== 'object' || cause === null) return false
+  const { code, severity } = cause as Record<string, unknown>
+  if (severity === 'FATAL' || severity === 'PANIC') return true
+  return typeof code === 'string' && /^(?:CONNECTION_|CONNECT_TIMEOUT$|E[A-Z]+$)/.test(code)
 }
 
 /** Runs one read; its errors leave as AppError. */

@@ -1,34 +1,62 @@
 /**
  * One writer per chain: a row that says who, until when by the database's clock, and with which fencing number.
  *
- * A holder renews it; whoever finds it expired takes it with a higher number. Every writing transaction locks the row `for share`
+ * A holder renews it; whoever finds it expired takes it with a higher number. Every writing transaction shares a lock on the row
  * and compares the number, so a holder that was paused and revived can write nothing. No session-level lock: it works behind a
  * pooler.
+ *
+ * The shared lock is `for key share`: it excludes the claim, which locks `for update`, and lets the heartbeat through, so that a
+ * commit that takes long does not lose the lease that it holds. Of a holder that was frozen inside a transaction the next one ends
+ * that transaction; one that the server works on, or that waits for a lock, is left alone: it is alive.
  */
 
 import { AppError } from '../errors.ts'
-import { inTransaction, read, type Sql, type Tx } from './connection.ts'
+import { APPLICATION_NAME, inTransaction, read, type Sql, type Tx } from './connection.ts'
 
 export const LEASE_TTL_MS = 6_000
+/** A transaction under an expired lease that has waited for its client this long has no client any more. */
+const FROZEN_AFTER_MS = 2_000
 
 export type Lease = { readonly name: string; readonly holder: string; readonly fencing: number }
 
-/** Takes the lease if it is free, expired, or already this holder's; null while another one holds it. */
+/** Takes the lease if it is free, expired, or already this holder's; null while another one holds it, or still has it locked. */
 export async function claimLease(sql: Sql, name: string, holder: string): Promise<Lease | null> {
-  const rows = await inTransaction(
-    sql,
-    tx => tx<{ fencing: string }[]>`
-      insert into indexer.leases as held (name, holder, fencing, expires_at)
-      values (${name}, ${holder}, 1, clock_timestamp() + ${LEASE_TTL_MS} * interval '1 millisecond')
-      on conflict (name) do update set
-        holder = excluded.holder,
-        fencing = held.fencing + 1,
-        expires_at = excluded.expires_at
-      where held.expires_at < clock_timestamp() or held.holder = excluded.holder
-      returning fencing`,
-  )
+  const [known] = await read(sql<{ own: boolean; expired: boolean }[]>`
+    select holder = ${holder} as own, expires_at < clock_timestamp() as expired from indexer.leases where name = ${name}`)
+  if (known !== undefined && !known.own && !known.expired) return null
+  if (known !== undefined) await endFrozenTransactions(sql)
+  const rows = await inTransaction(sql, async tx => {
+    if (known === undefined) {
+      await tx`
+        insert into indexer.leases (name, holder, fencing, expires_at)
+        values (${name}, ${holder}, 0, clock_timestamp() - interval '1 second') on conflict (name) do nothing`
+    }
+    return tx<{ fencing: string }[]>`
+      update indexer.leases set
+        holder = ${holder}, fencing = fencing + 1, expires_at = clock_timestamp() + ${LEASE_TTL_MS} * interval '1 millisecond'
+      where name = (
+        select name from indexer.leases
+        where name = ${name} and (expires_at < clock_timestamp() or holder = ${holder}) for update skip locked
+      )
+      returning fencing`
+  })
   const row = rows[0]
   return row === undefined ? null : { name, holder, fencing: Number(row.fencing) }
+}
+
+/**
+ * Ends transactions of ours that hold a lease and wait for a client that does not come back, be it to ask or to take an answer.
+ * The server's own limit (`idle_in_transaction_session_timeout`) knows only the first. A role may always end its own sessions.
+ */
+async function endFrozenTransactions(sql: Sql): Promise<void> {
+  await read(sql`
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and usename = current_user and application_name = ${APPLICATION_NAME}
+      and state <> 'idle' and wait_event_type = 'Client'
+      and state_change < clock_timestamp() - ${FROZEN_AFTER_MS} * interval '1 millisecond'
+      and pid in (
+        select pid from pg_locks where relation = 'indexer.leases'::regclass and mode = 'RowShareLock' and granted
+      )`)
 }
 
 /** Extends the lease. False: it belongs to somebody else by now. */
@@ -57,7 +85,8 @@ export async function leaseHolder(sql: Sql, name: string): Promise<string | null
 /** Makes a transaction valid only while the lease is held: a new holder must wait for it, an old one fails. */
 export async function fence(tx: Tx, lease: Lease): Promise<void> {
   const rows = await tx`
-    select 1 from indexer.leases where name = ${lease.name} and holder = ${lease.holder} and fencing = ${lease.fencing} for share`
+    select 1 from indexer.leases where name = ${lease.name} and holder = ${lease.holder} and fencing = ${lease.fencing}
+    for key share`
   if (rows.length === 0) {
     throw new AppError('LEASE_LOST', `Another process follows this chain now.`, {
       facts: { lease: lease.name, fencing: lease.fencing },

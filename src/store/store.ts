@@ -11,7 +11,7 @@ import type { Ranges } from '../core/range.ts'
 import type { Address, Hash, Header } from '../core/types.ts'
 import * as checkpoints from './checkpoint.ts'
 import * as commits from './commit.ts'
-import { connect, type Sql } from './connection.ts'
+import { connect, listen, type Sql } from './connection.ts'
 import * as coverage from './coverage.ts'
 import * as jobs from './jobs.ts'
 import * as leases from './lease.ts'
@@ -93,6 +93,9 @@ export type Store = {
   updateJob(id: string, blocksDone: number, state: jobs.JobState): Promise<void>
   jobs(limit: number): Promise<jobs.Job[]>
 
+  /** Calls back when the application changed its users or transactions, where the database can tell. @returns ends it */
+  listen(what: 'users' | 'transactions', onNotify: () => void): Promise<() => Promise<void>>
+
   totals(): Promise<counts.Totals>
   /** Pending rows that say this chain. */
   pendingCount(label: string): Promise<number>
@@ -145,6 +148,7 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     openJob: job => jobs.openJob(sql, job),
     updateJob: (id, blocksDone, state) => jobs.updateJob(sql, id, blocksDone, state),
     jobs: limit => jobs.listJobs(sql, limit),
+    listen: (what, onNotify) => listen(sql, `indexer_${what}`, onNotify),
     totals: () => counts.loadTotals(sql),
     pendingCount: label => counts.countPending(sql, label),
     close: () => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }),

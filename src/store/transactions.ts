@@ -215,6 +215,7 @@ async function loadLedger(tx: Tx, hashes: readonly Hash[]): Promise<Map<string, 
       keeps_event_type: boolean
       status: TransactionStatus
       chain_id: number | null
+      verdict: string | null
     }[]
   >`select * from indexer.transactions where tx_hash = any(${hashes}::text[]) order by tx_hash for update`
   return new Map(
@@ -226,6 +227,7 @@ async function loadLedger(tx: Tx, hashes: readonly Hash[]): Promise<Map<string, 
         keepsEventType: row.keeps_event_type,
         status: row.status,
         chainId: row.chain_id,
+        wasGivenUp: row.verdict !== null,
       },
     ]),
   )

@@ -122,13 +122,13 @@ describe('replaced', () => {
   })
 })
 
-describe('dropped', () => {
-  /** A transaction of before: what an endpoint has to remember for its "not found" to count. */
-  async function mineControl(): Promise<void> {
-    await submit(await sign(0, 1n))
-    await anvil.mine(5)
-  }
+/** A transaction of before: what an endpoint has to remember for its "not found" to count. */
+async function mineControl(): Promise<void> {
+  await submit(await sign(0, 1n))
+  await anvil.mine(5)
+}
 
+describe('dropped', () => {
   test('when no endpoint knows it for long enough; found when it turns up all the same', async () => {
     await mineControl()
     const indexer = openIndexer({ droppedAfterSeconds: 1 })

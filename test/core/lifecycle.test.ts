@@ -73,7 +73,7 @@ describe('what is recorded when a transaction is seen in a block', () => {
       ['confirmed → pending included', 'pending → failed reverted'],
     ],
     [
-      'dropped, found in a block',
+      'said to have failed, in a block',
       'failed',
       false,
       true,

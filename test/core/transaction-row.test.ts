@@ -34,7 +34,14 @@ const row = (changes: Partial<ExistingRow> = {}): ExistingRow => ({
   status: 'pending',
   ...changes,
 })
-const ours: Ledger = { applicationHash: null, keepsUser: false, keepsEventType: false, status: 'pending', chainId: 5 }
+const ours: Ledger = {
+  applicationHash: null,
+  keepsUser: false,
+  keepsEventType: false,
+  status: 'pending',
+  chainId: 5,
+  wasGivenUp: false,
+}
 const adopted: Ledger = { ...ours, applicationHash: HASH, keepsUser: true, keepsEventType: true }
 
 type Changes = Partial<Omit<RowInput, 'facts'>> & {
@@ -293,7 +300,7 @@ describe('status and transitions', () => {
             inclusion: { succeeded },
             previousBlockHash: same ? inclusion.blockHash : null,
             existing: rows.map((one, i) => row({ ...one, id: String(i) })),
-            ledger: known === null ? null : { applicationHash: null, ...known },
+            ledger: known === null ? null : { applicationHash: null, wasGivenUp: false, ...known },
           }
           const decision = decide(input)
           const before = known?.status ?? rows[0]?.status ?? null

@@ -164,9 +164,14 @@ describe('an answer as the specification of the execution API has it', () => {
   })
 
   test('where a transaction stands', () => {
-    expect(parseLocation(transaction, hashOf(0x7))).toEqual({ blockNumber: 100, blockHash: BLOCK_HASH })
-    expect(parseLocation({ ...transaction, blockHash: null, blockNumber: null }, hashOf(0x7))).toBe('pending')
-    expect(parseLocation({ ...transaction, blockHash: undefined }, hashOf(0x7))).toBe('pending')
+    expect(parseLocation(transaction, hashOf(0x7))).toEqual({
+      kind: 'mined',
+      blockNumber: 100,
+      blockHash: BLOCK_HASH,
+    })
+    const waiting = { kind: 'pending', sender: addressOf(0xa), nonce: 9 }
+    expect(parseLocation({ ...transaction, blockHash: null, blockNumber: null }, hashOf(0x7))).toEqual(waiting)
+    expect(parseLocation({ ...transaction, blockHash: undefined }, hashOf(0x7))).toEqual(waiting)
   })
 })
 
