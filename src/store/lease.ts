@@ -19,14 +19,17 @@ const FROZEN_AFTER_MS = 2_000
 
 export type Lease = { readonly name: string; readonly holder: string; readonly fencing: number }
 
-/** Takes the lease if it is free, expired, or already this holder's; null while another one holds it, or still has it locked. */
+/** Takes the lease if it is free, expired, or already this holder's; null while another one holds it. */
 export async function claimLease(sql: Sql, name: string, holder: string): Promise<Lease | null> {
   const [known] = await read(sql<{ own: boolean; expired: boolean }[]>`
     select holder = ${holder} as own, expires_at < clock_timestamp() as expired from indexer.leases where name = ${name}`)
   if (known !== undefined && !known.own && !known.expired) return null
-  if (known !== undefined) await endFrozenTransactions(sql)
   const rows = await inTransaction(sql, async tx => {
-    if (known === undefined) {
+    if (known !== undefined) {
+      // A step under way is waited for; when that takes long it is looked at again.
+      await tx`select set_config('lock_timeout', ${String(FROZEN_AFTER_MS)}, true)`
+      await endFrozenTransactions(tx)
+    } else {
       await tx`
         insert into indexer.leases (name, holder, fencing, expires_at)
         values (${name}, ${holder}, 0, clock_timestamp() - interval '1 second') on conflict (name) do nothing`
@@ -36,7 +39,7 @@ export async function claimLease(sql: Sql, name: string, holder: string): Promis
         holder = ${holder}, fencing = fencing + 1, expires_at = clock_timestamp() + ${LEASE_TTL_MS} * interval '1 millisecond'
       where name = (
         select name from indexer.leases
-        where name = ${name} and (expires_at < clock_timestamp() or holder = ${holder}) for update skip locked
+        where name = ${name} and (expires_at < clock_timestamp() or holder = ${holder}) for update
       )
       returning fencing`
   })
@@ -48,15 +51,15 @@ export async function claimLease(sql: Sql, name: string, holder: string): Promis
  * Ends transactions of ours that hold a lease and wait for a client that does not come back, be it to ask or to take an answer.
  * The server's own limit (`idle_in_transaction_session_timeout`) knows only the first. A role may always end its own sessions.
  */
-async function endFrozenTransactions(sql: Sql): Promise<void> {
-  await read(sql`
+async function endFrozenTransactions(tx: Tx): Promise<void> {
+  await tx`
     select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and usename = current_user and application_name = ${APPLICATION_NAME}
       and state <> 'idle' and wait_event_type = 'Client'
       and state_change < clock_timestamp() - ${FROZEN_AFTER_MS} * interval '1 millisecond'
       and pid in (
         select pid from pg_locks where relation = 'indexer.leases'::regclass and mode = 'RowShareLock' and granted
-      )`)
+      )`
 }
 
 /** Extends the lease. False: it belongs to somebody else by now. */

@@ -293,7 +293,7 @@ test('every session is in UTC, nothing is prepared, and every transaction has it
         current_setting('idle_in_transaction_session_timeout') as idle,
         (select count(*)::int from pg_prepared_statements where statement not like '%pg_prepared_statements%') as prepared`,
   )
-  expect(row).toEqual({ zone: 'UTC', statement: '1min', idle: '10s', prepared: 0 })
+  expect(row).toEqual({ zone: 'UTC', statement: '1min', idle: '5s', prepared: 0 })
   // They end with the transaction: behind a pooler the session is somebody else's next.
   const [after] = await sql`select current_setting('statement_timeout') as statement`
   expect(after).toEqual({ statement: '0' })
