@@ -5,7 +5,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { Config } from '../config/env.ts'
 import { toAddress } from '../config/address.ts'
-import type { Address } from '../core/types.ts'
+import type { Address, Hash } from '../core/types.ts'
 import { runBackfill } from './backfill.ts'
 import type { CommandInput, ExitCode } from './command.ts'
 import { runDemo } from './demo.ts'
@@ -85,7 +85,10 @@ export function createProgram(input: ProgramInput): { run(args: readonly string[
     .command('status')
     .description('how far every chain is: head, indexed, finalized, lag, endpoints, backfills, wallets')
     .option('--json', 'as JSON', false)
-    .action((options: { json: boolean }) => withConfig(command => runStatus(command, options)))
+    .option('--tx <0x…>', 'the story of one transaction: where it stands, and why its status is what it is', parseHash)
+    .action((options: { json: boolean; tx?: Hash }) =>
+      withConfig(command => runStatus(command, { json: options.json, tx: options.tx ?? null })),
+    )
 
   program
     .command('verify')
@@ -174,6 +177,11 @@ function parseSeconds(text: string): number {
   if (!(value >= 1 && value <= 86_400))
     throw new InvalidArgumentError('It must be a number of seconds from 1 to 86400.')
   return value
+}
+
+function parseHash(text: string): Hash {
+  if (!/^0x[0-9a-fA-F]{64}$/.test(text)) throw new InvalidArgumentError('It must be 0x and 64 hex digits.')
+  return text.toLowerCase() as Hash
 }
 
 function parseAddress(text: string): Address {

@@ -3,13 +3,26 @@
  */
 
 import { withApp } from '../app.ts'
+import type { Hash } from '../core/types.ts'
 import { describeDuration } from '../ops/progress.ts'
 import { type ChainStatus, type Status, statusOf } from '../status.ts'
 import type { Job } from '../store/store.ts'
 import type { CommandInput, ExitCode } from './command.ts'
+import { describeStory } from './story.ts'
 
-export function runStatus(input: CommandInput, { json }: { readonly json: boolean }): Promise<ExitCode> {
+export type StatusOptions = {
+  readonly json: boolean
+  /** The story of this transaction instead. */
+  readonly tx: Hash | null
+}
+
+export function runStatus(input: CommandInput, { json, tx }: StatusOptions): Promise<ExitCode> {
   return withApp<ExitCode>({ ...input, logTo: 2, migrate: false }, async app => {
+    if (tx !== null) {
+      const story = await app.store.story(tx)
+      for (const line of json ? [JSON.stringify(story, null, 2)] : describeStory(story, app.chains)) input.print(line)
+      return 0
+    }
     const status = await statusOf(app, { states: null })
     if (json) input.print(JSON.stringify(status, null, 2))
     else for (const line of describeStatus(status)) input.print(line)

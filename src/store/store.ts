@@ -17,6 +17,7 @@ import * as jobs from './jobs.ts'
 import * as leases from './lease.ts'
 import * as registry from './registry.ts'
 import * as sought from './sought.ts'
+import { loadStory, type Story } from './story.ts'
 import * as tokens from './tokens.ts'
 import * as counts from './totals.ts'
 import * as unseen from './unseen.ts'
@@ -96,6 +97,8 @@ export type Store = {
   /** Calls back when the application changed its users or transactions, where the database can tell. @returns ends it */
   listen(what: 'users' | 'transactions', onNotify: () => void): Promise<() => Promise<void>>
 
+  /** Everything that is known of one transaction. */
+  story(hash: Hash): Promise<Story>
   totals(): Promise<counts.Totals>
   /** Pending rows that say this chain. */
   pendingCount(label: string): Promise<number>
@@ -149,6 +152,7 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     updateJob: (id, blocksDone, state) => jobs.updateJob(sql, id, blocksDone, state),
     jobs: limit => jobs.listJobs(sql, limit),
     listen: (what, onNotify) => listen(sql, `indexer_${what}`, onNotify),
+    story: hash => loadStory(sql, hash),
     totals: () => counts.loadTotals(sql),
     pendingCount: label => counts.countPending(sql, label),
     close: () => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }),

@@ -243,6 +243,23 @@ describe('other commands', () => {
     })
   })
 
+  test('status --tx tells the story of a transaction', async () => {
+    await workplace.run(['migrate'])
+    await database.sql`insert into users (wallet_address) values (${ALICE})`
+    const hash = String(await send())
+    await anvil.mine(5)
+    await workplace.run(['backfill', '--chain', 'local', '--from-block', '0', '--to-block', 'latest'])
+    const { stdout } = await workplace.run(['status', '--tx', hash.toUpperCase().replace('0X', '0x')])
+    expect(stdout).toContain('confirmed: TRANSFER of 1 ETH on local')
+    expect(stdout).toContain('it was seen in block 1 of local')
+    expect(stdout).toContain('block 1 became deep enough, and it had succeeded: confirmed')
+    const story = JSON.parse((await workplace.run(['status', '--tx', hash, '--json'])).stdout) as {
+      transitions: object[]
+    }
+    expect(story.transitions).toMatchObject([{ reason: 'included' }, { reason: 'confirmed' }])
+    expect((await workplace.run(['status', '--tx', `0x${'00'.repeat(32)}`])).stdout).toContain('is not known here')
+  })
+
   test('wallets, status, doctor and migrate --down', async () => {
     expect((await workplace.run(['doctor'])).stdout).toContain('npm run migrate')
     expect((await workplace.run(['migrate'])).code).toBe(0)
