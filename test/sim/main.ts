@@ -1,0 +1,74 @@
+/**
+ * `npm run sim -- --seed N [--runs M] [--minutes T] [--parallel P] [--log file] [--verbose]`
+ *
+ * Runs seeds one after the other in a few lanes, each with a Postgres server of its own, so that a restart of one concerns one run
+ * only. Prints a line for each; a failure prints what differs, what was done and how to see it again. Exit code 1 if any seed failed.
+ */
+import { appendFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { describeOutcome } from './report.ts'
+import { type Outcome, runSeed } from './run.ts'
+import { startServer } from './server.ts'
+
+const MAX_LANES = 16
+const MAX_RUNS = 1_000_000
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    runs: { type: 'string' },
+    minutes: { type: 'string' },
+    parallel: { type: 'string', default: '2' },
+    log: { type: 'string' },
+    verbose: { type: 'boolean', default: false },
+  },
+})
+
+const first = wholeNumber('--seed', values.seed)
+const runs =
+  values.runs === undefined ? (values.minutes === undefined ? 1 : MAX_RUNS) : wholeNumber('--runs', values.runs)
+const minutes = values.minutes === undefined ? null : Number(values.minutes)
+const lanes = Math.min(wholeNumber('--parallel', values.parallel), runs, MAX_LANES)
+
+function wholeNumber(name: string, text: string): number {
+  const number = Number(text)
+  if (Number.isSafeInteger(number) && number >= 0) return number
+  console.error(`${name} needs a whole number, not ${text}`)
+  process.exit(2)
+}
+
+const interrupted = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort())
+const ends = minutes === null ? Number.POSITIVE_INFINITY : performance.now() + minutes * 60_000
+
+let next = 0
+let done = 0
+const failed: number[] = []
+
+async function report(outcome: Outcome): Promise<void> {
+  done += 1
+  if (outcome.differences.length > 0) failed.push(outcome.seed)
+  const text = describeOutcome(outcome, values.verbose)
+  console.log(text)
+  if (values.log !== undefined) await appendFile(values.log, `${text}\n`)
+}
+
+async function runLane(): Promise<void> {
+  const server = await startServer()
+  try {
+    while (next < runs && performance.now() < ends && !interrupted.signal.aborted) {
+      const seed = first + next
+      next += 1
+      await report(await runSeed(seed, server))
+    }
+  } finally {
+    await server.close()
+  }
+}
+
+const began = performance.now()
+await Promise.all(Array.from({ length: lanes }, runLane))
+const took = (performance.now() - began) / 60_000
+const verdict = failed.length === 0 ? 'all right' : `WRONG: ${failed.join(' ')}`
+console.log(`${done} runs in ${took.toFixed(1)} minutes (${(done / took).toFixed(1)} a minute): ${verdict}`)
+process.exitCode = failed.length === 0 ? 0 : 1

@@ -1,0 +1,152 @@
+/**
+ * The program as real processes that can be killed, frozen and asked to stop, with an eye on what they say.
+ *
+ * Always holds: a process that ends without having been told to is a failure, and so is a line of its log that tells of a fault in
+ * the program itself; every process is gone after `endAll`.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { sleep } from '../../src/runtime/sleep.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const MAX_LINES = 400
+/** SIGTERM: the current step commits or rolls back, and the program ends within this time. */
+const STOP_DEADLINE_MS = 10_000
+const START_DEADLINE_MS = 30_000
+const POLL_MS = 10
+/** Errors that no fault of a node, a network or a database explains. */
+const OWN_FAULTS = new Set([
+  'INTERNAL',
+  'DB_REJECTED',
+  'DB_SCHEMA',
+  'REORG_BEYOND_FINALITY',
+  'CHECKPOINT_AHEAD_OF_ROWS',
+])
+
+export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null }
+
+export type Program = {
+  readonly name: string
+  readonly pid: number
+  isRunning(): boolean
+  /** Waits until it says that it has started, or ended. */
+  started(): Promise<void>
+  /** SIGKILL, at once. */
+  kill(): void
+  freeze(): void
+  thaw(): void
+  /** SIGTERM; a program that does not end in time, or not with 0, is a failure. */
+  stop(): Promise<void>
+  readonly ended: Promise<Exit>
+}
+
+export type Programs = {
+  start(name: string, args: readonly string[], env: Readonly<Record<string, string>>): Program
+  /** What went wrong with the programs themselves, so far. */
+  failures(): readonly string[]
+  /** The newest lines of all of them. */
+  tail(count: number): readonly string[]
+  endAll(): Promise<void>
+}
+
+type State = { readonly lines: string[]; readonly failures: string[]; readonly running: Set<Program> }
+
+export function createPrograms(cwd: string): Programs {
+  const state: State = { lines: [], failures: [], running: new Set() }
+  return {
+    start: (name, args, env) => start(state, cwd, name, args, env),
+    failures: () => state.failures,
+    tail: count => state.lines.slice(-count),
+    async endAll() {
+      const left = [...state.running]
+      for (const program of left) program.kill()
+      await Promise.all(left.map(({ ended }) => ended))
+    },
+  }
+}
+
+function start(
+  state: State,
+  cwd: string,
+  name: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Program {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd,
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let isExpected = false
+  let hasStarted = false
+  readLines(child, line => {
+    state.lines.push(`${name}[${child.pid}] ${line}`)
+    if (state.lines.length > MAX_LINES) state.lines.splice(0, MAX_LINES / 4)
+    if (line.includes('"msg":"Started"')) hasStarted = true
+    const fault = ownFault(line)
+    if (fault !== null) state.failures.push(`${name}: ${fault}`)
+  })
+  const ended = new Promise<Exit>(resolve => {
+    child.once('close', (code, signal) => {
+      state.running.delete(program)
+      if (!isExpected) state.failures.push(`${name} ended by itself: code ${code}, signal ${signal}`)
+      resolve({ code, signal })
+    })
+  })
+  const isRunning = () => child.exitCode === null && child.signalCode === null
+  const program: Program = {
+    name,
+    pid: child.pid ?? 0,
+    ended,
+    isRunning,
+    async started() {
+      for (let waited = 0; !hasStarted && isRunning(); waited += POLL_MS) {
+        if (waited > START_DEADLINE_MS) throw new Error(`${name} did not start`)
+        await sleep(POLL_MS)
+      }
+    },
+    kill() {
+      isExpected = true
+      child.kill('SIGKILL')
+    },
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
+    async stop() {
+      isExpected = true
+      child.kill('SIGTERM')
+      const exit = await Promise.race([ended, sleep(STOP_DEADLINE_MS)])
+      if (exit === undefined) {
+        state.failures.push(`${name} did not end within ${STOP_DEADLINE_MS} ms of SIGTERM`)
+        child.kill('SIGKILL')
+        await ended
+      } else if (exit.code !== 0 && hasStarted) {
+        state.failures.push(`${name} ended with ${exit.code ?? exit.signal} after SIGTERM`)
+      }
+    },
+  }
+  if (args[0] !== 'run') isExpected = true
+  state.running.add(program)
+  return program
+}
+
+/** What a line of the log says of a fault in the program; null for everything else. */
+function ownFault(line: string): string | null {
+  if (!/"level":"(?:error|fatal)"/.test(line)) return null
+  const code = /"code":"([A-Z_]+)"/.exec(line)?.[1]
+  if (code !== undefined && !OWN_FAULTS.has(code)) return null
+  return line.slice(0, 1_500)
+}
+
+function readLines(child: ChildProcess, onLine: (line: string) => void): void {
+  for (const stream of [child.stdout, child.stderr]) {
+    let rest = ''
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) onLine(line)
+    })
+    stream?.on('end', () => {
+      if (rest !== '') onLine(rest)
+    })
+  }
+}

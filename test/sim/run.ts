@@ -1,0 +1,128 @@
+/**
+ * One run: a seed becomes deeds, the deeds are done, everything settles, and what is left is compared with the chains.
+ *
+ * Always holds: the same seed draws the same deeds in the same order. When a process is preempted is not the seed's to decide, so a
+ * failure may need several attempts to show again; what was drawn, and the instants of traps, are the same each time.
+ */
+import type { Dice } from '../../src/demo/dice.ts'
+import { sleep } from '../../src/runtime/sleep.ts'
+import { DEEDS, type Deed, startDaemon } from './deeds.ts'
+import type { Server } from './server.ts'
+import { settle } from './settle.ts'
+import { openStage, type Stage } from './stage.ts'
+
+export type Outcome = {
+  readonly seed: number
+  readonly seconds: number
+  /** In one line. */
+  readonly summary: string
+  /** Empty: everything is right. */
+  readonly differences: readonly string[]
+  /** What was done, and what the programs said last. For a failure. */
+  readonly diary: readonly string[]
+  readonly tail: readonly string[]
+}
+
+const MIN_DEEDS = 14
+const MAX_PAUSE_MS = 250
+const MAX_DEEDS = 34
+const FIRST_USERS = 4
+/** The part of seeds that leave a theme out. */
+const LEAVES_OUT = 0.25
+const RUN_DEADLINE_MS = 240_000
+const TAIL_LINES = 60
+const MAX_DIFFERENCES = 30
+
+export async function runSeed(seed: number, server: Server): Promise<Outcome> {
+  const started = performance.now()
+  const stage = await openStage(seed, server)
+  const deadline = AbortSignal.timeout(RUN_DEADLINE_MS)
+  try {
+    let differences: readonly string[]
+    try {
+      await play(stage, deadline)
+      differences = await settle(stage)
+    } catch (error) {
+      differences = [error instanceof Error ? (error.stack ?? error.message) : String(error)]
+    }
+    const all = [...differences, ...stage.programs.failures()].slice(0, MAX_DIFFERENCES)
+    const seconds = (performance.now() - started) / 1_000
+    return {
+      seed,
+      seconds,
+      differences: all,
+      summary: await summarise(stage, seconds, all),
+      diary: stage.diary,
+      tail: stage.programs.tail(TAIL_LINES),
+    }
+  } finally {
+    await stage.close()
+  }
+}
+
+async function play(stage: Stage, deadline: AbortSignal): Promise<void> {
+  const { dice, application, chains, diary } = stage
+  for (let left = FIRST_USERS; left > 0; left -= 1) await application.signUp()
+  const [watched] = chains[0]?.traffic.watched ?? []
+  if (watched !== undefined) await application.watch(watched.address)
+  const deeds = chooseDeeds(dice)
+  const count = dice.integer(MIN_DEEDS, MAX_DEEDS)
+  // As often as not the chain is there first.
+  const daemon = startDaemon(stage, 'first')
+  if (dice.chance(0.5)) await daemon.started()
+  const started = performance.now()
+  for (let done = 0; done < count && !deadline.aborted; done += 1) {
+    const deed = draw(deeds, dice)
+    const words = await deed.run(stage)
+    // Most deeds are done in an instant, and the daemon must be met in the middle of its work.
+    await sleep(dice.pick([0, dice.integer(0, MAX_PAUSE_MS), dice.integer(0, MAX_PAUSE_MS)]))
+    const seconds = ((performance.now() - started) / 1_000).toFixed(2)
+    diary.push(`${seconds.padStart(7)} s  ${deed.name}: ${words ?? '(nothing)'}`)
+  }
+}
+
+/** Every seed has its own choice of themes and its own weights. */
+function chooseDeeds(dice: Dice): readonly Deed[] {
+  const out = new Set((['database', 'rpc', 'process', 'application'] as const).filter(() => dice.chance(LEAVES_OUT)))
+  return DEEDS.filter(({ theme }) => !(out as ReadonlySet<string>).has(theme)).map(deed => ({
+    ...deed,
+    weight: deed.weight * dice.pick([0.3, 1, 1, 2]),
+  }))
+}
+
+function draw(deeds: readonly Deed[], dice: Dice): Deed {
+  const total = deeds.reduce((sum, { weight }) => sum + weight, 0)
+  let at = dice.float() * total
+  for (const deed of deeds) {
+    at -= deed.weight
+    if (at <= 0) return deed
+  }
+  return deeds.at(-1) as Deed
+}
+
+async function summarise(stage: Stage, seconds: number, differences: readonly string[]): Promise<string> {
+  const { chains, query, seed, tally } = stage
+  const heads = await Promise.all(chains.map(({ anvil }) => anvil.rpc('eth_blockNumber').catch(() => 0)))
+  const blocks = heads.reduce<number>((sum, head) => sum + Number(head), 0)
+  const [counts] = await query(
+    sql => sql<{ transitions: number; activities: number }[]>`
+      select (select count(*)::int from indexer.transitions) as transitions, (select count(*)::int from wallet_activity) as activities`,
+  ).catch(() => [])
+  const faults = new Map<string, number>()
+  for (const { endpoints } of chains) {
+    for (const endpoint of endpoints)
+      for (const [kind, times] of Object.entries(endpoint.counters())) faults.set(kind, (faults.get(kind) ?? 0) + times)
+  }
+  const list = (counted: Iterable<[string, number]>) =>
+    [...counted].map(([kind, times]) => `${kind} ${times}`).join(', ')
+  return [
+    `seed ${seed}`,
+    `${seconds.toFixed(1)} s`,
+    `${blocks} blocks`,
+    `${counts?.activities ?? '?'} activities`,
+    `${counts?.transitions ?? '?'} transitions`,
+    list(Object.entries(tally.all())),
+    `rpc faults: ${list(faults) || 'none'}`,
+    differences.length === 0 ? 'right' : `WRONG (${differences.length})`,
+  ].join(' | ')
+}
