@@ -67,8 +67,10 @@ export function createEndpoint(url: string, name: string, clock: Clock): Endpoin
       }
     },
     noteFailure(message, restMs) {
-      endpoint.consecutiveFailures += 1
-      endpoint.restsUntil = clock.monotonic() + restMs
+      const now = clock.monotonic()
+      // What failed side by side failed once: the rest must not grow with the number of questions that were under way.
+      if (now >= endpoint.restsUntil) endpoint.consecutiveFailures += 1
+      endpoint.restsUntil = Math.max(endpoint.restsUntil, now + restMs)
       lastError = message
     },
     noteSuccess() {
