@@ -160,9 +160,20 @@ export function commitRepair(sql: Sql, repair: Repair): Promise<boolean> {
     await holdRegistry(tx, repair.registryVersion)
     if (!(await isTaken(tx, chain.id, block))) return false
     await deleteActivitiesOfBlock(tx, chain.id, block.number, wallets, repair.activities)
-    await writeRows(tx, chain, repair, repair.settledHeight)
+    const transactions = await withoutOwnerless(tx, repair.transactions)
+    await writeRows(tx, chain, { activities: repair.activities, transactions }, repair.settledHeight)
     return true
   })
+}
+
+/** Leaves out what no user is left of: such a row stays as it is, unless it is the application's. */
+async function withoutOwnerless(tx: Tx, transactions: readonly TransactionFacts[]): Promise<TransactionFacts[]> {
+  const ownerless = transactions.filter(({ summaries }) => summaries.length === 0)
+  const adopted = await tx<{ tx_hash: Hash }[]>`
+    select tx_hash from indexer.transactions
+    where tx_hash = any(${ownerless.map(({ inclusion }) => inclusion.transactionHash)}::text[]) and application_hash is not null`
+  const kept = new Set(adopted.map(row => row.tx_hash))
+  return transactions.filter(({ inclusion, summaries }) => summaries.length > 0 || kept.has(inclusion.transactionHash))
 }
 
 /**

@@ -18,9 +18,12 @@ import {
   type Followed,
   followByHand,
   hashOf,
+  loadOwners,
+  matchRows,
   readEverything,
   STRANGER,
   type Transfer,
+  untilBlocked,
 } from '../support/rows.ts'
 
 const SEED = Number(process.env['SEED'] ?? 20_250_801)
@@ -254,6 +257,35 @@ describe('what left the chain', () => {
     expect(
       (await world.database.sql`select id from wallet_activity where block_number > 0`).map(each => each['id']),
     ).toEqual([row?.id])
+  })
+
+  test('is not written again by a repair that was under way', async () => {
+    const { store, database } = world
+    const block = orphaned[1]
+    if (block === undefined) throw new RangeError('there is such a block')
+    const { owners, version } = await loadOwners(store)
+    const repair = {
+      chain,
+      registryVersion: version,
+      block,
+      wallets: [...owners.keys()],
+      settledHeight: 0,
+      ...matchRows(chain, [block], owners),
+    }
+    expect(await store.commitRepair(repair)).toBe(true)
+    let rewound: Promise<unknown> = Promise.resolve()
+    let repaired: Promise<boolean> = Promise.resolve(true)
+    await database.sql.begin(async application => {
+      await application`update user_transactions set token = token`
+      rewound = followed.rewind(kept)
+      await untilBlocked(database.sql, rewound)
+      repaired = store.commitRepair(repair)
+      await untilBlocked(database.sql, repaired, 2)
+    })
+    await rewound
+    expect(await repaired).toBe(false)
+    expect(await database.sql`select 1 from wallet_activity where block_number > 0`).toHaveLength(0)
+    expect(await store.commitRepair({ ...repair, block: { ...block, hash: hashOf('another') } })).toBe(false)
   })
 
   test('stays where it is for a holder whose lease or checkpoint is gone', async () => {

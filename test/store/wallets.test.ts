@@ -17,6 +17,7 @@ import {
   followByHand,
   hashOf,
   loadOwners,
+  matchRows,
   planBackfill,
   readRowTables,
   untilBlocked,
@@ -273,6 +274,14 @@ describe('giving rows to their owners', () => {
     await store.syncWallets()
     expect(await store.totals()).toMatchObject({ wallets: { waitingForAttribution: 1 } })
     await attributeAll()
+    expect(await readRowTables(database.sql)).toEqual(before)
+    // Nor does it lose anything when its block is repaired.
+    const { owners: present, version } = await loadOwners(store)
+    const hashes = block.transactions.map(({ hash }) => hash)
+    const rows = matchRows(chain, [block], present, { sought: hashes })
+    const repair = { chain, registryVersion: version, block, wallets: [...present.keys()], settledHeight: 0, ...rows }
+    expect(rows.transactions).toHaveLength(2)
+    expect(await store.commitRepair(repair)).toBe(true)
     expect(await readRowTables(database.sql)).toEqual(before)
   })
 
