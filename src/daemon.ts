@@ -2,7 +2,8 @@
  * The daemon: one loop a chain, one bounded step at a time, until aborted.
  *
  * Always holds: chains never wait for each other, and an error of one is told, waited out and tried again without touching the
- * others; a loop steps only while its lease is held; every wait ends at once when the daemon stops.
+ * others; a loop steps only while its lease is held; every wait ends at once when the daemon stops; a step that hangs is shown as
+ * trouble while it hangs.
  */
 
 import { backoffMs } from './core/backoff.ts'
@@ -16,9 +17,12 @@ import { leaseName, whileHolding } from './steps/lease.ts'
 import { rewindBeyondFinality } from './steps/rewind.ts'
 import type { Lease } from './store/store.ts'
 
-const RETRY = { baseMs: 500, maxMs: 30_000 }
+/** What comes back is taken up within the longest wait. */
+const RETRY = { baseMs: 500, maxMs: 10_000 }
 const STANDBY_POLL_MS = 1_000
 const HALTED_POLL_MS = 5_000
+/** A step that takes longer is waiting for somebody who does not answer. */
+const SLOW_STEP_MS = 10_000
 /** The same trouble is told once in this time. */
 const REPEAT_LOG_MS = 60_000
 const CATCH_UP_LOG_MS = 5_000
@@ -101,6 +105,7 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
           log.info({ chain: chain.name }, 'Another process follows this chain; standing by')
         state.phase = 'standby'
         state.reason = null
+        failures = 0
         await sleep(STANDBY_POLL_MS, signal)
       } catch (error) {
         await waitOut(error, signal)
@@ -118,8 +123,11 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
           await acceptReorg(context, lease, signal)
           accepts = false
         }
-        const result = await follower.step(lease, signal)
-        if (failures > 0) log.info({ chain: chain.name }, 'Going on')
+        const result = await whileSlow(follower.step(lease, signal), () => {
+          state.phase = 'failing'
+          state.reason = describeSlowness(context)
+          tell.slow(state.reason)
+        })
         failures = 0
         note(state, result)
         tell.step(result)
@@ -142,6 +150,29 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
       state.phase = 'stopped'
     },
   }
+}
+
+/** Tells when the work takes long, and goes on waiting for it. */
+async function whileSlow<T>(work: Promise<T>, onSlow: () => void): Promise<T> {
+  const ended = new AbortController()
+  const watch = async () => {
+    await sleep(SLOW_STEP_MS, ended.signal)
+    if (!ended.signal.aborted) onSlow()
+  }
+  void watch()
+  try {
+    return await work
+  } finally {
+    ended.abort()
+  }
+}
+
+function describeSlowness({ source }: ChainContext): string {
+  const troubles = source
+    .health()
+    .filter(endpoint => endpoint.lastError !== null)
+    .map(endpoint => `${endpoint.name}: ${endpoint.lastError}`)
+  return [`no step has ended for ${SLOW_STEP_MS / 1000} s`, ...troubles].join('; ')
 }
 
 async function acceptReorg(context: ChainContext, lease: Lease, signal: AbortSignal): Promise<void> {
@@ -183,11 +214,22 @@ function waitAfter(result: StepResult, blockTimeMs: number, nowMs: number): numb
 function createTeller({ chain, log, clock }: ChainContext) {
   let toldProgressAt = Number.NEGATIVE_INFINITY
   let progressFrom: { at: number; number: number } | null = null
-  let told: { code: string; at: number } | null = null
+  /** When each kind of trouble was last told. What comes and goes many times a minute is not told each time it comes. */
+  const told = new Map<string, number>()
+  let isTold = false
+
+  const isRepeated = (code: string) => {
+    const now = clock.monotonic()
+    if (now - (told.get(code) ?? Number.NEGATIVE_INFINITY) < REPEAT_LOG_MS) return true
+    told.set(code, now)
+    isTold = true
+    return false
+  }
 
   return {
     step(result: StepResult) {
-      told = null
+      if (isTold) log.info({ chain: chain.name }, 'Going on')
+      isTold = false
       if (result.kind === 'rewound') {
         log.warn(
           {
@@ -220,13 +262,14 @@ function createTeller({ chain, log, clock }: ChainContext) {
     },
     trouble(error: unknown) {
       const code = error instanceof AppError ? error.code : 'INTERNAL'
-      const now = clock.monotonic()
-      if (told !== null && told.code === code && now - told.at < REPEAT_LOG_MS) return
-      told = { code, at: now }
+      if (isRepeated(code)) return
       log.error(
         { chain: chain.name, error },
         code === 'REORG_BEYOND_FINALITY' ? 'Halted' : 'The step failed; trying again',
       )
+    },
+    slow(reason: string) {
+      if (!isRepeated('SLOW')) log.warn({ chain: chain.name, reason }, 'The step takes long')
     },
   }
 }

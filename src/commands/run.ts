@@ -7,9 +7,15 @@ import { findChain } from '../config/env.ts'
 import { displayUrl } from '../config/secret.ts'
 import { createDaemon, type Daemon } from '../daemon.ts'
 import { startJobs } from '../jobs/schedule.ts'
-import { type HttpServer, startHttp } from '../ops/http.ts'
+import { type HttpServer, type Readiness, startHttp } from '../ops/http.ts'
+import { sleep } from '../runtime/sleep.ts'
 import { readinessOf, statusOf } from '../status.ts'
 import type { CommandInput, ExitCode } from './command.ts'
+
+/** Of the 10 s that a process has to end: what a step gets to commit. Closing the connections needs the rest. */
+const STOP_DEADLINE_MS = 3_000
+/** Probes commonly wait 5 s or less. */
+const READINESS_DEADLINE_MS = 2_500
 
 export type RunOptions = {
   readonly migrate: boolean
@@ -26,14 +32,56 @@ export function run(input: CommandInput, options: RunOptions): Promise<ExitCode>
     tellStart(app, http)
     const jobs = startJobs(contexts, input.signal)
     try {
-      await daemon.run(input.signal)
+      const ended = daemon.run(input.signal).then(async () => {
+        await jobs.stop()
+        return true as const
+      })
+      if (!(await endsInTime(ended, input.signal)))
+        app.log.warn(
+          'A step is still waiting for an answer and is given up: the database takes back what was not committed',
+        )
     } finally {
-      await jobs.stop()
       await http?.close()
     }
     app.log.info('Stopped')
     return 0
   })
+}
+
+/** Waits for the work; once the signal aborts, for a while only. @returns whether it ended */
+async function endsInTime(work: Promise<true>, signal: AbortSignal): Promise<boolean> {
+  const ended = new AbortController()
+  const given = async () => {
+    await untilAborted(AbortSignal.any([signal, ended.signal]))
+    await sleep(STOP_DEADLINE_MS, ended.signal)
+    return false
+  }
+  try {
+    return await Promise.race([work, given()])
+  } finally {
+    ended.abort()
+  }
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+/** A probe is answered whatever the database does. */
+async function readinessInTime(app: App, daemon: Daemon): Promise<Readiness> {
+  const answered = new AbortController()
+  const late = sleep(READINESS_DEADLINE_MS, answered.signal).then(() => ({
+    ready: false,
+    reasons: [`Postgres did not answer within ${READINESS_DEADLINE_MS / 1000} s`],
+  }))
+  try {
+    return await Promise.race([readinessOf(app, daemon.states()), late])
+  } finally {
+    answered.abort()
+  }
 }
 
 function tellStart({ config, log, databaseUrl }: App, http: HttpServer | null): void {
@@ -55,7 +103,7 @@ async function openHttp(app: App, daemon: Daemon): Promise<HttpServer | null> {
   const { host, port, explicit } = app.config.http
   if (port === 'off') return null
   return startHttp(
-    { readiness: () => readinessOf(app, daemon.states()), status: () => statusOf(app, { states: daemon.states() }) },
+    { readiness: () => readinessInTime(app, daemon), status: () => statusOf(app, { states: daemon.states() }) },
     {
       host,
       port,
