@@ -146,7 +146,7 @@ async function moveWallet(state: State): Promise<string | null> {
 async function twin(state: State): Promise<string | null> {
   if (state.users.size === 0) return null
   const [, address] = state.dice.pick([...state.users])
-  const letters = [...address.slice(2)].map(letter => (state.dice.chance(0.5) ? letter.toUpperCase() : letter))
+  const letters = Array.from(address.slice(2), letter => (state.dice.chance(0.5) ? letter.toUpperCase() : letter))
   const id = await addUser(state, address, `0x${letters.join('')}`)
   return `${address} gets a second account ${id}`
 }

@@ -25,7 +25,8 @@ const MAX_PAUSE_MS = 300
 /** Commits of steps that may pass before a trap springs. */
 const MAX_PASSES = 3
 const TRAP_DEADLINE_MS = 1_500
-const POLL_MS = 10
+/** Between the blocks that are mined to have a step committed. */
+const LURE_MS = 100
 /** The share of kills after which the dead holder's lease is let expire at once: waiting for it each time would be all that is done. */
 const EXPIRES_AT_ONCE = 0.85
 
@@ -124,7 +125,8 @@ async function signUpBetween(stage: Stage): Promise<string | null> {
   tally.add('transactions', deeds.length)
   await pause(stage, 150)
   const words = await application.signUp()
-  await (await own.step(2), pause(stage, 250))
+  await own.step(2)
+  await pause(stage, 250)
   gates.first.setDelay(0)
   return `${words ?? 'nobody signs up'}, while transactions begin late and blocks come on ${chain.name}`
 }
@@ -185,22 +187,22 @@ async function trap(stage: Stage): Promise<string | null> {
   const passes = dice.integer(0, MAX_PASSES)
   const { traffic: own, anvil } = pickChain(stage)
   if (program === null) return null
-  let sprung = false
+  const sprung = new AbortController()
   gates[slot].setTrap({
     instant,
     passes,
     spring: () => {
-      sprung = true
+      sprung.abort()
       if (kills) program.kill()
     },
   })
-  for (let waited = 0; !sprung && program.isRunning() && waited < TRAP_DEADLINE_MS; waited += 100) {
-    if (waited % 300 === 0) await own.step(2)
+  for (let waited = 0; !sprung.signal.aborted && program.isRunning() && waited < TRAP_DEADLINE_MS; waited += LURE_MS) {
+    if (waited % (3 * LURE_MS) === 0) await own.step(2)
     else await anvil.mine(1)
-    for (let slept = 0; slept < 100 && !sprung; slept += POLL_MS) await sleep(POLL_MS)
+    await sleep(LURE_MS, sprung.signal)
   }
   gates[slot].setTrap(null)
-  if (!sprung) return `no commit of the ${slot} daemon came`
+  if (!sprung.signal.aborted) return `no commit of the ${slot} daemon came`
   if (!kills) {
     tally.add('lost answers')
     return `the ${slot} daemon loses the answer to a commit`
@@ -354,8 +356,6 @@ async function longStand(stage: Stage): Promise<string> {
   return `all endpoints of ${chain.name} stand still or lag for long: ${JSON.stringify(view)}`
 }
 
-const wrap = (work: (stage: Stage) => Promise<string | null>) => work
-
 export const DEEDS: readonly Deed[] = [
   { name: 'traffic', weight: 14, theme: 'chain', run: traffic },
   { name: 'empty blocks', weight: 4, theme: 'chain', run: emptyBlocks },
@@ -406,7 +406,7 @@ export const DEEDS: readonly Deed[] = [
   },
   { name: 'restart', weight: 1, theme: 'database', run: restartServer },
   { name: 'spoil', weight: 5, theme: 'rpc', run: spoilNodes },
-  { name: 'heal', weight: 3, theme: 'rpc', run: wrap(healNodes) },
+  { name: 'heal', weight: 3, theme: 'rpc', run: healNodes },
   { name: 'long stand', weight: 1, theme: 'rpc', run: longStand },
   { name: 'inspect', weight: 4, theme: 'check', run: inspect },
 ]

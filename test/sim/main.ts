@@ -33,7 +33,7 @@ const lanes = Math.min(wholeNumber('--parallel', values.parallel), runs, MAX_LAN
 function wholeNumber(name: string, text: string): number {
   const number = Number(text)
   if (Number.isSafeInteger(number) && number >= 0) return number
-  console.error(`${name} needs a whole number, not ${text}`)
+  process.stderr.write(`${name} needs a whole number, not ${text}\n`)
   process.exit(2)
 }
 
@@ -49,7 +49,7 @@ async function report(outcome: Outcome): Promise<void> {
   done += 1
   if (outcome.differences.length > 0) failed.push(outcome.seed)
   const text = describeOutcome(outcome, values.verbose)
-  console.log(text)
+  process.stdout.write(`${text}\n`)
   if (values.log !== undefined) await appendFile(values.log, `${text}\n`)
 }
 
@@ -70,5 +70,5 @@ const began = performance.now()
 await Promise.all(Array.from({ length: lanes }, runLane))
 const took = (performance.now() - began) / 60_000
 const verdict = failed.length === 0 ? 'all right' : `WRONG: ${failed.join(' ')}`
-console.log(`${done} runs in ${took.toFixed(1)} minutes (${(done / took).toFixed(1)} a minute): ${verdict}`)
+process.stdout.write(`${done} runs in ${took.toFixed(1)} minutes (${(done / took).toFixed(1)} a minute): ${verdict}\n`)
 process.exitCode = failed.length === 0 ? 0 : 1

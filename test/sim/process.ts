@@ -13,7 +13,6 @@ const MAX_LINES = 400
 /** SIGTERM: the current step commits or rolls back, and the program ends within this time. */
 const STOP_DEADLINE_MS = 10_000
 const START_DEADLINE_MS = 30_000
-const POLL_MS = 10
 /** Errors that no fault of a node, a network or a database explains. */
 const OWN_FAULTS = new Set([
   'INTERNAL',
@@ -78,16 +77,17 @@ function start(
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let isExpected = false
-  let hasStarted = false
+  const greeted = new AbortController()
   readLines(child, line => {
     state.lines.push(`${name}[${child.pid}] ${line}`)
     if (state.lines.length > MAX_LINES) state.lines.splice(0, MAX_LINES / 4)
-    if (line.includes('"msg":"Started"')) hasStarted = true
+    if (line.includes('"msg":"Started"')) greeted.abort()
     const fault = ownFault(line)
     if (fault !== null) state.failures.push(`${name}: ${fault}`)
   })
   const ended = new Promise<Exit>(resolve => {
     child.once('close', (code, signal) => {
+      greeted.abort()
       state.running.delete(program)
       if (!isExpected) state.failures.push(`${name} ended by itself: code ${code}, signal ${signal}`)
       resolve({ code, signal })
@@ -100,10 +100,8 @@ function start(
     ended,
     isRunning,
     async started() {
-      for (let waited = 0; !hasStarted && isRunning(); waited += POLL_MS) {
-        if (waited > START_DEADLINE_MS) throw new Error(`${name} did not start`)
-        await sleep(POLL_MS)
-      }
+      await Promise.race([ended, sleep(START_DEADLINE_MS, greeted.signal)])
+      if (isRunning() && !greeted.signal.aborted) throw new Error(`${name} did not start`)
     },
     kill() {
       isExpected = true
@@ -113,13 +111,14 @@ function start(
     thaw: () => void child.kill('SIGCONT'),
     async stop() {
       isExpected = true
+      const hasGreeted = greeted.signal.aborted
       child.kill('SIGTERM')
-      const exit = await Promise.race([ended, sleep(STOP_DEADLINE_MS)])
-      if (exit === undefined) {
+      const exit = await within(ended, STOP_DEADLINE_MS)
+      if (exit === null) {
         state.failures.push(`${name} did not end within ${STOP_DEADLINE_MS} ms of SIGTERM`)
         child.kill('SIGKILL')
         await ended
-      } else if (exit.code !== 0 && hasStarted) {
+      } else if (exit.code !== 0 && hasGreeted) {
         state.failures.push(`${name} ended with ${exit.code ?? exit.signal} after SIGTERM`)
       }
     },
@@ -127,6 +126,14 @@ function start(
   if (args[0] !== 'run') isExpected = true
   state.running.add(program)
   return program
+}
+
+/** The result, or null when it takes longer; nothing is left waiting either way. */
+export async function within<T>(work: Promise<T>, ms: number): Promise<T | null> {
+  const deadline = new AbortController()
+  const result = await Promise.race([work, sleep(ms, deadline.signal).then(() => null)])
+  deadline.abort()
+  return result
 }
 
 /** What a line of the log says of a fault in the program; null for everything else. */

@@ -25,6 +25,8 @@ export type Outcome = {
 
 const MIN_DEEDS = 14
 const MAX_PAUSE_MS = 250
+/** How often a chain goes on by itself after a deed. */
+const PULSE = 0.5
 const MAX_DEEDS = 34
 const FIRST_USERS = 4
 /** The part of seeds that leave a theme out. */
@@ -39,8 +41,10 @@ export async function runSeed(seed: number, server: Server): Promise<Outcome> {
   const deadline = AbortSignal.timeout(RUN_DEADLINE_MS)
   try {
     let differences: readonly string[]
+    let played = 0
     try {
       await play(stage, deadline)
+      played = (performance.now() - started) / 1_000
       differences = await settle(stage)
     } catch (error) {
       differences = [error instanceof Error ? (error.stack ?? error.message) : String(error)]
@@ -51,7 +55,7 @@ export async function runSeed(seed: number, server: Server): Promise<Outcome> {
       seed,
       seconds,
       differences: all,
-      summary: await summarise(stage, seconds, all),
+      summary: await summarise(stage, { played, seconds }, all),
       diary: stage.diary,
       tail: stage.programs.tail(TAIL_LINES),
     }
@@ -74,6 +78,8 @@ async function play(stage: Stage, deadline: AbortSignal): Promise<void> {
   for (let done = 0; done < count && !deadline.aborted; done += 1) {
     const deed = draw(deeds, dice)
     const words = await deed.run(stage)
+    for (const { traffic } of chains)
+      if (dice.chance(PULSE)) stage.tally.add('transactions', (await traffic.step(dice.integer(1, 3))).length)
     // Most deeds are done in an instant, and the daemon must be met in the middle of its work.
     await sleep(dice.pick([0, dice.integer(0, MAX_PAUSE_MS), dice.integer(0, MAX_PAUSE_MS)]))
     const seconds = ((performance.now() - started) / 1_000).toFixed(2)
@@ -100,7 +106,15 @@ function draw(deeds: readonly Deed[], dice: Dice): Deed {
   return deeds.at(-1) as Deed
 }
 
-async function summarise(stage: Stage, seconds: number, differences: readonly string[]): Promise<string> {
+function list(counted: Iterable<[string, number]>): string {
+  return Array.from(counted, ([kind, times]) => `${kind} ${times}`).join(', ')
+}
+
+async function summarise(
+  stage: Stage,
+  times: { played: number; seconds: number },
+  differences: readonly string[],
+): Promise<string> {
   const { chains, query, seed, tally } = stage
   const heads = await Promise.all(chains.map(({ anvil }) => anvil.rpc('eth_blockNumber').catch(() => 0)))
   const blocks = heads.reduce<number>((sum, head) => sum + Number(head), 0)
@@ -111,13 +125,11 @@ async function summarise(stage: Stage, seconds: number, differences: readonly st
   const faults = new Map<string, number>()
   for (const { endpoints } of chains) {
     for (const endpoint of endpoints)
-      for (const [kind, times] of Object.entries(endpoint.counters())) faults.set(kind, (faults.get(kind) ?? 0) + times)
+      for (const [kind, count] of Object.entries(endpoint.counters())) faults.set(kind, (faults.get(kind) ?? 0) + count)
   }
-  const list = (counted: Iterable<[string, number]>) =>
-    [...counted].map(([kind, times]) => `${kind} ${times}`).join(', ')
   return [
     `seed ${seed}`,
-    `${seconds.toFixed(1)} s`,
+    `${times.played.toFixed(1)} + ${(times.seconds - times.played).toFixed(1)} s`,
     `${blocks} blocks`,
     `${counts?.activities ?? '?'} activities`,
     `${counts?.transitions ?? '?'} transitions`,

@@ -12,6 +12,7 @@ import { createRegistry } from '../../src/wallets/registry.ts'
 import { expireLeases, healNodes, startDaemon } from './deeds.ts'
 import { findBroken } from './inspect.ts'
 import { compareApplication, compareChain, compareRest, deriveTruth, readOwners, type Truth } from './oracle.ts'
+import { within } from './process.ts'
 import type { SimChain, Stage } from './stage.ts'
 
 /** A daemon that failed for long waits up to half a minute before it tries again. */
@@ -63,8 +64,8 @@ async function calmDown(stage: Stage): Promise<void> {
   if (second?.isRunning() === true) await second.stop()
   const backfill = running.get('backfill')
   if (backfill?.isRunning() === true) {
-    const exit = await Promise.race([backfill.ended, sleep(BACKFILL_DEADLINE_MS)])
-    if (exit === undefined) {
+    const exit = await within(backfill.ended, BACKFILL_DEADLINE_MS)
+    if (exit === null) {
       backfill.kill()
       throw new Error('the backfill does not end')
     }

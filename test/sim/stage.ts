@@ -50,7 +50,7 @@ export type Stage = {
   /** A line for every deed, for the report of a failure. */
   readonly diary: string[]
   /** Runs queries straight at the server, also if it was restarted since. */
-  query<T>(work: (sql: postgres.Sql) => Promise<T>): Promise<T>
+  readonly query: <T>(work: (sql: postgres.Sql) => Promise<T>) => Promise<T>
   start(slot: Slot, args: readonly string[]): Program
   close(): Promise<void>
 }

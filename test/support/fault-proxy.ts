@@ -246,7 +246,7 @@ async function askWithin(state: State, method: string, params: readonly unknown[
   if (method === 'eth_getBlockByNumber' || method === 'eth_getBlockReceipts') {
     const [tag, ...rest] = params
     if (tag === 'latest') return ask(state, method, [hex(limit), ...rest])
-    if (/^0x/.test(String(tag))) return Number(tag) > limit ? { result: null } : ask(state, method, params)
+    if (String(tag).startsWith('0x')) return Number(tag) > limit ? { result: null } : ask(state, method, params)
     const answer = await ask(state, method, params)
     const tagged = answer.result as Fields | null | undefined
     return Number(tagged?.['number'] ?? 0) > limit ? ask(state, method, [hex(limit), ...rest]) : answer
@@ -267,7 +267,7 @@ async function askWithin(state: State, method: string, params: readonly unknown[
 }
 
 async function isRecent(state: State, block: unknown): Promise<boolean> {
-  if (!/^0x/.test(String(block))) return false
+  if (!String(block).startsWith('0x')) return false
   return Number(block) > (await headOf(state)) - RECENT_BLOCKS
 }
 
