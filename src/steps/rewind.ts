@@ -70,12 +70,21 @@ async function beyondFinality(
   checkpoint: StoredCheckpoint,
   signal: AbortSignal,
 ): Promise<AppError> {
-  const theirs = await source.header(checkpoint.number, signal)
+  // Only another block at a height that was final is a reorg: a node that has none there lags, for however long.
+  const [final] = await store.window(chain.id, Math.min(checkpoint.finalizedNumber, checkpoint.number))
+  const height = final?.number ?? checkpoint.number
+  const theirs = await source.header(height, signal)
+  if (final !== undefined && (theirs === null || theirs.hash === final.hash)) {
+    return new AppError('RPC_INCONSISTENT', `The node of chain ${chain.name} does not show blocks that were final.`, {
+      facts: { chain: chain.name, block: height, shows: theirs?.hash ?? null },
+      hint: 'It lags behind what is indexed here, or was set back; the chain goes on when it has caught up.',
+    })
+  }
   const error = new AppError(
     'REORG_BEYOND_FINALITY',
     `Chain ${chain.name} is on another branch than the one indexed here, from before block ${checkpoint.finalizedNumber}, which was final.`,
     {
-      facts: { chain: chain.name, checkpoint: checkpoint.number, ours: checkpoint.hash, theirs: theirs?.hash ?? null },
+      facts: { chain: chain.name, block: height, ours: final?.hash ?? checkpoint.hash, theirs: theirs?.hash ?? null },
       hint: `Nothing was deleted. If the RPC endpoint is right and the reorg is real, run with --accept-reorg ${chain.name}.`,
     },
   )
