@@ -171,6 +171,14 @@ describe('what to ask for', () => {
     }
   })
 
+  test('leaves out what another sweep is just taking, without waiting for it', async () => {
+    await database.sql.begin(async sweep => {
+      await sweep`select 1 from indexer.transactions where tx_hash = ${hashes[2] ?? ''} for update`
+      expect(await names(10)).toEqual([0, 1, 3, 4, 5])
+    })
+    expect(await names(10)).toEqual([2])
+  })
+
   test('is not what a block has shown', async () => {
     const followed = await followByHand(store, chain)
     // Nobody who takes part is tracked: the block tells of it because it is sought.
