@@ -15,7 +15,7 @@ export default defineConfig({
     maxWorkers: 2,
     reporters: ['default'],
     projects: [
-      project('core'),
+      project('core', { testTimeout: 30_000 }),
       project('store', { ...withPostgres, testTimeout: 30_000 }),
       project('chain', { ...withPostgres, testTimeout: 120_000 }),
       project('sim', { ...withPostgres, testTimeout: 600_000 }),

@@ -42,6 +42,8 @@ create table if not exists indexer.inclusions (
   nonce bigint not null,
   -- null: the receipt has no status (before EIP-658) and nothing else proves it.
   succeeded boolean,
+  -- More depth than the chain's confirmations, because of an amount: a number, or 'finalized'.
+  needs varchar(20),
   -- True once the block is deep enough: the status is decided.
   settled boolean not null default false,
   primary key (tx_hash, chain_id)

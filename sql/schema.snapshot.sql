@@ -214,6 +214,7 @@ create table indexer.inclusions (
   sender character varying(42) not null,
   nonce bigint not null,
   succeeded boolean,
+  needs character varying(20),
   settled boolean not null default false,
   constraint inclusions_pkey PRIMARY KEY (tx_hash, chain_id)
 );

@@ -27,6 +27,7 @@ import type { CommandInput, ExitCode } from './command.ts'
 /** Blocks that are derived and compared at a time. */
 const PIECE_BLOCKS = 50
 const MAX_WALLETS_NAMED = 5
+const HEAD_DEADLINE_MS = 30_000
 
 export type VerifyOptions = {
   readonly chain: string
@@ -93,6 +94,7 @@ type VerifyScope = {
   readonly missing: number
   readonly coverageOf: (wallet: Address) => Ranges
   readonly headNumber: number
+  readonly finalizedNumber: number
 }
 
 async function scopeOf(
@@ -134,11 +136,20 @@ async function scopeOf(
       `${chain.name}: ${partial.length} wallets were linked later and are compared only where they are complete: ${named}${partial.length > MAX_WALLETS_NAMED ? ', …' : ''}`,
     )
   }
-  const headNumber =
-    (await store.checkpoint(chain.id))?.number ??
-    (await app.context(chain.id).source.head(AbortSignal.timeout(30_000))).number
+  const checkpoint = await store.checkpoint(chain.id)
+  const head = checkpoint ?? (await app.context(chain.id).source.head(AbortSignal.timeout(HEAD_DEADLINE_MS)))
+  const finalizedNumber = Math.min(checkpoint?.finalizedNumber ?? -1, head.number)
   const isNarrow = only.length > 0
-  return { owners, wallets, isNarrow, covered, missing: countBlocks(missing), coverageOf, headNumber }
+  return {
+    owners,
+    wallets,
+    isNarrow,
+    covered,
+    missing: countBlocks(missing),
+    coverageOf,
+    headNumber: head.number,
+    finalizedNumber,
+  }
 }
 
 async function comparePiece(
@@ -158,6 +169,7 @@ async function comparePiece(
       toBlock: range.to,
       owners: scope.owners,
       headNumber: scope.headNumber,
+      finalizedNumber: scope.finalizedNumber,
     }),
   )
   const found = await readActivities(app.store.sql, { chainId: chain.id, range, wallets: [...scope.wallets] })

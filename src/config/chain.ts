@@ -10,7 +10,8 @@
  */
 
 import { z } from 'zod'
-import type { Chain, EventRule, ListedToken } from '../core/chain.ts'
+import { parseUnits } from 'viem'
+import type { Chain, EventRule, ListedToken, Tier } from '../core/chain.ts'
 import type { Address, Hash } from '../core/types.ts'
 import { addressSchema, toAddress } from './address.ts'
 import { fieldOf, itemsOf, type Problem, problemsOf, quote, shapeOf } from './problem.ts'
@@ -56,6 +57,7 @@ const quirk = text('the name of a quirk').superRefine((found, context) => {
   context.addIssue({ code: 'custom', message: expected, params: { found: `the unknown quirk ${quote(found)}` } })
 })
 
+const TIER_CONFIRMATIONS = 'a whole number from 1 on, or "finalized"'
 const tokenSchema = z.strictObject(
   {
     comment,
@@ -65,6 +67,21 @@ const tokenSchema = z.strictObject(
     kind: z.enum(['erc20', 'erc721', 'erc1155'], 'erc20, erc721 or erc1155').optional().describe('Default: erc20.'),
   },
   'an object { "address": …, "symbol": …, "decimals": … }',
+)
+
+const TIER = 'an object { "token": …, "above": …, "confirmations": … }'
+const AMOUNT = 'a decimal amount in quotes, like "10000" or "0.5"'
+const tierSchema = z.strictObject(
+  {
+    comment,
+    token: text('the symbol of a listed token or of the native one'),
+    above: text(AMOUNT).regex(/^\d+(?:\.\d+)?$/, AMOUNT),
+    confirmations: z.union(
+      [integer(1, Number.MAX_SAFE_INTEGER, TIER_CONFIRMATIONS), z.literal('finalized', TIER_CONFIRMATIONS)],
+      TIER_CONFIRMATIONS,
+    ),
+  },
+  TIER,
 )
 
 const contractSchema = z.strictObject(
@@ -114,6 +131,10 @@ export const chainFileSchema = z
         [integer(1, Number.MAX_SAFE_INTEGER, CONFIRMATIONS), z.enum(['safe', 'finalized'], CONFIRMATIONS)],
         CONFIRMATIONS,
       ),
+      confirmationTiers: z
+        .array(tierSchema, 'an array of tiers')
+        .optional()
+        .describe("More confirmations above an amount. The chain's own have to be reached too."),
       startBlock: z.union([blockNumber(START_BLOCK), z.literal('latest', START_BLOCK)], START_BLOCK),
       blockTimeSeconds: z.number('a number of seconds above 0').positive('a number of seconds above 0'),
       droppedAfterSeconds: z
@@ -149,6 +170,7 @@ export function compileChain(
   }
   checkTokens(raw, where, problems)
   const rules = compileRules(raw, where, problems)
+  const tiers = parsed.success ? compileTiers(parsed.data, where, problems) : []
   if (!parsed.success || problems.length > before) return null
   const file = parsed.data
   const chain: Chain = {
@@ -156,6 +178,7 @@ export function compileChain(
     name: file.name,
     label: file.label ?? file.name,
     confirmations: file.confirmations,
+    tiers,
     startBlock: file.startBlock,
     blockTimeSeconds: file.blockTimeSeconds,
     droppedAfterSeconds: file.droppedAfterSeconds ?? DROPPED_AFTER_SECONDS,
@@ -164,6 +187,37 @@ export function compileChain(
     rules,
   }
   return { chain, file }
+}
+
+function compileTiers(file: ChainFile, where: string, problems: Problem[]): Tier[] {
+  return (file.confirmationTiers ?? []).flatMap(({ token, above, confirmations }, index) => {
+    const path = `${where}: confirmationTiers[${index}]`
+    const listed = (file.tokens ?? []).find(each => each.symbol === token)
+    if (listed === undefined && token !== file.nativeToken.symbol) {
+      problems.push({
+        where: `${path}.token`,
+        found: quote(token),
+        expected: 'the symbol of a listed token or of the native one',
+      })
+      return []
+    }
+    const places = listed === undefined ? file.nativeToken.decimals : (listed.decimals ?? 0)
+    if ((above.split('.')[1] ?? '').length > places) {
+      problems.push({
+        where: `${path}.above`,
+        found: quote(above),
+        expected: `an amount with at most ${places} decimals`,
+      })
+      return []
+    }
+    return [
+      {
+        asset: listed === undefined ? 'native' : toAddress(listed.address),
+        above: parseUnits(above, places),
+        confirmations,
+      },
+    ]
+  })
 }
 
 function compileTokens(file: ChainFile): Map<Address, ListedToken> {

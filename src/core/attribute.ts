@@ -6,6 +6,7 @@ import { exactAmount } from './amount.ts'
 import type { Chain } from './chain.ts'
 import { type OwnerOf, summarizeUsers } from './classify.ts'
 import { transactionOutcome } from './decode/outcome.ts'
+import { requiredConfirmations } from './tier.ts'
 import type {
   Activity,
   ActivityRow,
@@ -79,16 +80,16 @@ export function transactionFacts(
     // Also where only watched wallets take part: one of them may be a user's tomorrow.
     if (own === undefined && !isSought(transaction.hash)) continue
     const summaries = summarizeUsers(own ?? [], transaction.from, chain, ownerOf)
-    facts.push({ inclusion: inclusionOf(block, transaction, chain.id), summaries })
+    facts.push({ inclusion: inclusionOf(block, transaction, chain, own ?? []), summaries })
   }
   return facts
 }
 
-function inclusionOf(block: Block, transaction: Transaction, chainId: number): Inclusion {
+function inclusionOf(block: Block, transaction: Transaction, chain: Chain, rows: readonly ActivityRow[]): Inclusion {
   const receipt = block.receipts[transaction.index]
   return {
     transactionHash: transaction.hash,
-    chainId,
+    chainId: chain.id,
     blockNumber: block.number,
     blockHash: block.hash,
     transactionIndex: transaction.index,
@@ -96,6 +97,7 @@ function inclusionOf(block: Block, transaction: Transaction, chainId: number): I
     sender: transaction.from,
     nonce: transaction.nonce,
     succeeded: receipt === undefined ? null : transactionOutcome(transaction, receipt),
+    needs: requiredConfirmations(rows, chain),
   }
 }
 

@@ -52,6 +52,15 @@ export type EventRule = {
 }
 
 export type Confirmations = number | 'safe' | 'finalized'
+export type TierConfirmations = number | 'finalized'
+
+/** Above an amount of a token, more confirmations. */
+export type Tier = {
+  readonly asset: 'native' | Address
+  /** In the smallest unit; the amount has to be greater. */
+  readonly above: bigint
+  readonly confirmations: TierConfirmations
+}
 
 export type Chain = {
   readonly id: number
@@ -59,6 +68,7 @@ export type Chain = {
   /** What stands in `user_transactions.chain`. */
   readonly label: string
   readonly confirmations: Confirmations
+  readonly tiers: readonly Tier[]
   readonly startBlock: number | 'latest'
   readonly blockTimeSeconds: number
   /** How long a transaction has to be unknown to every endpoint before it may count as dropped. */

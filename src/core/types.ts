@@ -5,6 +5,8 @@
  * amounts of money are `bigint` in the smallest unit; times are Unix seconds.
  */
 
+import type { TierConfirmations } from './chain.ts'
+
 export type Hex = `0x${string}`
 /** 20 bytes, lower case. */
 export type Address = Hex
@@ -146,6 +148,8 @@ export type Inclusion = {
   readonly nonce: number
   /** null: it can't be known (receipts without a status). */
   readonly succeeded: boolean | null
+  /** More depth than the chain's confirmations, because of an amount that it moves; null: none. */
+  readonly needs: TierConfirmations | null
 }
 
 /** What happened to one user in a transaction: what a row of `user_transactions` says, if it is that user's. */

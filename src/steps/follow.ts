@@ -44,7 +44,8 @@ export function createFollower(context: ChainContext): Follower {
   let tagsAskedAt: number | null = null
 
   const refreshTags = async (next: number, signal: AbortSignal) => {
-    const dependsOnThem = typeof chain.confirmations !== 'number'
+    const dependsOnThem =
+      typeof chain.confirmations !== 'number' || chain.tiers.some(({ confirmations }) => confirmations === 'finalized')
     if (tagsAskedAt !== null && !dependsOnThem && Math.abs(next - tagsAskedAt) < TAGS_EVERY_BLOCKS) return
     tags = {
       finalized: await trusted(context, await source.tag('finalized', signal)),

@@ -25,6 +25,7 @@ type InclusionRow = {
   nonce: string
   succeeded: boolean | null
   settled: boolean
+  needs: string | null
 }
 
 type StoredInclusion = Inclusion & { readonly settled: boolean }
@@ -43,7 +44,9 @@ export async function writeTransactions(
   const settledOf = ({ inclusion }: TransactionFacts): boolean => {
     const before = known.get(inclusion.transactionHash)?.find(({ chainId }) => chainId === chain.id)
     const stays = before !== undefined && before.settled && before.blockHash === inclusion.blockHash
-    return inclusion.succeeded !== null && (stays || inclusion.blockNumber <= settledHeight)
+    // What needs more depth is settled below, with the checkpoint at hand.
+    const isDeep = inclusion.needs === null && inclusion.blockNumber <= settledHeight
+    return inclusion.succeeded !== null && (stays || isDeep)
   }
   await upsertInclusions(
     tx,
@@ -108,6 +111,10 @@ export async function settleTransactions(tx: Tx, chainId: number, settledHeight:
     with settled as (
       update indexer.inclusions set settled = true
       where chain_id = ${chainId} and block_number <= ${settledHeight} and not settled and succeeded is not null
+        and (needs is null or block_number <= (
+          select case when needs = 'finalized' then least(c.finalized_number, c.block_number) else c.block_number - needs::bigint + 1 end
+          from indexer.checkpoints c where c.chain_id = ${chainId}
+        ))
       returning tx_hash, succeeded, block_number, block_hash
     ), changed as (
       update indexer.transactions t set status = case when s.succeeded then 'confirmed' else 'failed' end
@@ -173,6 +180,7 @@ async function loadInclusions(tx: Tx, hashes: readonly Hash[]): Promise<Map<Hash
       nonce: Number(row.nonce),
       succeeded: row.succeeded,
       settled: row.settled,
+      needs: row.needs === null ? null : row.needs === 'finalized' ? row.needs : Number(row.needs),
     })),
     ({ transactionHash }) => transactionHash,
   )
@@ -266,19 +274,20 @@ async function writeRows(tx: Tx, chain: Chain, pending: readonly Pending[]): Pro
 async function upsertInclusions(tx: Tx, inclusions: readonly StoredInclusion[]): Promise<void> {
   await tx`
     insert into indexer.inclusions as known
-      (tx_hash, chain_id, block_number, block_hash, transaction_index, block_timestamp, sender, nonce, succeeded, settled)
+      (tx_hash, chain_id, block_number, block_hash, transaction_index, block_timestamp, sender, nonce, succeeded, settled, needs)
     select * from unnest(
       ${inclusions.map(row => row.transactionHash)}::text[], ${inclusions.map(row => row.chainId)}::integer[],
       ${inclusions.map(row => row.blockNumber)}::bigint[], ${inclusions.map(row => row.blockHash)}::text[],
       ${inclusions.map(row => row.transactionIndex)}::integer[], ${inclusions.map(row => row.timestamp)}::bigint[],
       ${inclusions.map(row => row.sender)}::text[], ${inclusions.map(row => row.nonce)}::bigint[],
-      ${booleans(inclusions.map(row => row.succeeded))}::text[]::boolean[], ${booleans(inclusions.map(row => row.settled))}::text[]::boolean[]
+      ${booleans(inclusions.map(row => row.succeeded))}::text[]::boolean[], ${booleans(inclusions.map(row => row.settled))}::text[]::boolean[],
+      ${inclusions.map(row => row.needs?.toString() ?? null)}::text[]
     )
     on conflict (tx_hash, chain_id) do update set
       block_number = excluded.block_number, block_hash = excluded.block_hash, transaction_index = excluded.transaction_index,
-      block_timestamp = excluded.block_timestamp, succeeded = excluded.succeeded, settled = excluded.settled
-    where (known.block_hash, known.settled, known.succeeded)
-      is distinct from (excluded.block_hash, excluded.settled, excluded.succeeded)`
+      block_timestamp = excluded.block_timestamp, succeeded = excluded.succeeded, settled = excluded.settled, needs = excluded.needs
+    where (known.block_hash, known.settled, known.succeeded, known.needs)
+      is distinct from (excluded.block_hash, excluded.settled, excluded.succeeded, excluded.needs)`
 }
 
 async function upsertLedger(tx: Tx, decided: readonly Decided[]): Promise<void> {

@@ -31,6 +31,8 @@ export type DeriveOptions = {
   readonly owners: ReadonlyMap<string, string | null>
   /** The head that depth is counted from. */
   readonly headNumber: number
+  /** What is final, for tiers that ask for it. Default: nothing. */
+  readonly finalizedNumber?: number
 }
 
 /** The namespace of the ids; the same as in `store/activities.ts`, and as fixed. */
@@ -46,10 +48,13 @@ export async function deriveRows(options: DeriveOptions): Promise<Rows> {
   for (let number = options.fromBlock; number <= options.toBlock; number += 1) {
     const block = await node.block(number)
     const isDeep = isDeepEnough(number, options.headNumber, confirmations, deepest)
+    const reaches = (needs: number | 'finalized') =>
+      needs === 'finalized' ? number <= (options.finalizedNumber ?? -1) : options.headNumber - number + 1 >= needs
     for (const seen of await readBlock(node, block, options)) {
       for (const placed of seen.placed)
         activities.push(await toActivityRow(node, placed, seen.transaction, block, options.chain))
-      const row = await toTransactionRow(node, seen, block, isDeep, options)
+      const isReached = isDeep && tiersOf(seen, options.chain).every(reaches)
+      const row = await toTransactionRow(node, seen, block, isReached, options)
       if (row !== null) transactions.push(row)
     }
   }
@@ -58,6 +63,21 @@ export async function deriveRows(options: DeriveOptions): Promise<Rows> {
 
 function isDeepEnough(block: number, head: number, confirmations: Confirmations, deepest: number | null): boolean {
   return typeof confirmations === 'number' ? head - block + 1 >= confirmations : block <= (deepest ?? -1)
+}
+
+/** The depths that the chain file asks for because of amounts in a transaction. */
+function tiersOf({ placed }: Seen, chain: Chain): (number | 'finalized')[] {
+  return chain.tiers
+    .filter(({ asset, above }) =>
+      placed.some(
+        ({ effect }) =>
+          effect.type !== 'APPROVAL' &&
+          effect.raw !== null &&
+          effect.raw > above &&
+          (asset === 'native' ? effect.unit === 'native' : effect.token === asset),
+      ),
+    )
+    .map(({ confirmations }) => confirmations)
 }
 
 /** A transaction in which tracked wallets take part. */

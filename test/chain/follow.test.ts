@@ -223,6 +223,32 @@ describe('status', () => {
   })
 })
 
+describe('status of large amounts', () => {
+  test('waits for the depth, or the finality, that the chain file asks for above an amount', async () => {
+    const anvil = await openChain({ slotsInAnEpoch: 4 })
+    await addUser(ALICE)
+    const tiers = [
+      { token: 'ETH', above: '5', confirmations: 5 },
+      { token: 'ETH', above: '50.5', confirmations: 'finalized' },
+    ]
+    const indexer = openIndexer(anvil, { confirmations: 2, confirmationTiers: tiers })
+    indexer.start()
+    const values = [ETHER, 5n * ETHER, 5n * ETHER + 1n, 60n * ETHER]
+    const hashes: string[] = []
+    for (const value of values) hashes.push(await send(anvil, ALICE, BOB, value))
+    const confirmedAt = new Map<string, number>()
+    for (let depth = 1; depth <= 12; depth += 1) {
+      await anvil.mine()
+      await indexer.untilHead()
+      for (const row of await transactions()) {
+        if (row.status === 'confirmed' && !confirmedAt.has(row.tx_hash)) confirmedAt.set(row.tx_hash, depth)
+      }
+    }
+    // Finalized is two epochs of four slots behind the head.
+    expect(hashes.map(hash => confirmedAt.get(hash))).toEqual([2, 2, 5, 9])
+  })
+})
+
 describe('reorgs', () => {
   test('the same transactions at another height, others gone, new ones instead', async () => {
     const anvil = await openChain()

@@ -168,6 +168,7 @@ describe('what is known of the transactions of a block', () => {
           sender: ALICE,
           nonce: 5,
           succeeded: false,
+          needs: null,
         },
         summaries: [
           {

@@ -17,6 +17,7 @@ const inclusion: Inclusion = {
   sender: ALICE,
   nonce: 7,
   succeeded: true,
+  needs: null,
 }
 const summary = (userId: string, eventType: string, amount: string | null = '1'): UserSummary => ({
   userId,
