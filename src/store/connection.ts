@@ -11,6 +11,7 @@ import { backoffMs } from '../core/backoff.ts'
 import { AppError } from '../errors.ts'
 import { randomFloat } from '../runtime/random.ts'
 import { sleep } from '../runtime/sleep.ts'
+import { arrayTypes } from './array-types.ts'
 
 const MAX_CONNECTIONS = 8
 const CONNECT_TIMEOUT_SECONDS = 10
@@ -37,6 +38,8 @@ export function connect(url: string, options: { readonly maxConnections?: number
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
     idle_timeout: IDLE_TIMEOUT_SECONDS,
     backoff: () => RECONNECT_PAUSE_SECONDS,
+    fetch_types: false,
+    types: arrayTypes(),
     connection: { TimeZone: 'UTC', application_name: APPLICATION_NAME },
     onnotice: () => undefined,
   })
