@@ -1,8 +1,9 @@
 /**
- * `npm run sim -- --seed N [--runs M] [--minutes T] [--parallel P] [--log file] [--verbose]`
+ * `npm run sim -- --seed N [--runs M] [--minutes T] [--parallel P] [--log file] [--verbose] [--stop]`
  *
  * Runs seeds one after the other in a few lanes, each with a Postgres server of its own, so that a restart of one concerns one run
- * only. Prints a line for each; a failure prints what differs, what was done and how to see it again. Exit code 1 if any seed failed.
+ * only. Prints a line for each; a failure prints what differs, what was done and how to see it again. Exit code 1 if any seed failed;
+ * `--stop` ends at the first.
  */
 import { appendFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     minutes: { type: 'string' },
     parallel: { type: 'string', default: '2' },
     log: { type: 'string' },
+    stop: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 })
@@ -53,10 +55,14 @@ async function report(outcome: Outcome): Promise<void> {
   if (values.log !== undefined) await appendFile(values.log, `${text}\n`)
 }
 
+function isOver(): boolean {
+  return interrupted.signal.aborted || (values.stop && failed.length > 0)
+}
+
 async function runLane(): Promise<void> {
   const server = await startServer()
   try {
-    while (next < runs && performance.now() < ends && !interrupted.signal.aborted) {
+    while (next < runs && performance.now() < ends && !isOver()) {
       const seed = first + next
       next += 1
       await report(await runSeed(seed, server))

@@ -6,7 +6,8 @@
  */
 import type { Dice } from '../../src/demo/dice.ts'
 import { sleep } from '../../src/runtime/sleep.ts'
-import { DEEDS, type Deed, startDaemon } from './deeds.ts'
+import { DEEDS, type Deed } from './deeds.ts'
+import { startDaemon } from './deeds/process.ts'
 import type { Server } from './server.ts'
 import { settle } from './settle.ts'
 import { openStage, type Stage } from './stage.ts'
