@@ -10,6 +10,7 @@ import { schedule, type ScheduledTask } from 'node-cron'
 import { AppError, describeError } from '../errors.ts'
 import type { ChainContext } from '../steps/context.ts'
 import { sleep } from '../runtime/sleep.ts'
+import { watchMempool } from '../steps/mempool.ts'
 import { sweep } from '../steps/sweep.ts'
 
 const EVERY_SECOND = '* * * * * *'
@@ -78,12 +79,13 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
     }
     return listenQuietly(first, what, () => void runSoon())
   }
+  const watching = contexts.map(context => watchMempool(context, signal))
   const listening = [hear('transactions', sweepPending), hear('users', attribute)]
   return {
     async stop() {
       for (const { task } of [sweepPending, sweepAll, attribute]) await task.destroy()
       for (const end of await Promise.all(listening)) await end()
-      await Promise.all(running)
+      await Promise.all([...running, ...watching])
     },
   }
 }

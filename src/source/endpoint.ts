@@ -14,6 +14,11 @@ const REQUEST_TIMEOUT_MS = 20_000
 const MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 const CONSECUTIVE_FAILURES_OF_UNHEALTHY = 3
 
+type Subscribe = (args: {
+  params: readonly unknown[]
+  onData: (data: { result?: unknown }) => void
+  onError: (error: unknown) => void
+}) => Promise<{ unsubscribe: () => Promise<unknown> }>
 type Request = (args: { method: string; params: readonly unknown[] }) => Promise<unknown>
 
 export type Endpoint = {
@@ -21,6 +26,12 @@ export type Endpoint = {
   readonly name: string
   /** Asks once. Throws EndpointFailure. */
   request(method: string, params: readonly unknown[]): Promise<unknown>
+  /** Subscribes (`eth_subscribe`); null over HTTP. Resolves to what ends it; `onEnd` tells that it ended by itself. */
+  subscribe(
+    params: readonly unknown[],
+    onData: (data: unknown) => void,
+    onEnd: () => void,
+  ): Promise<() => Promise<void>> | null
   /** Known only after the first try. */
   capabilities: { blockReceipts: boolean }
   /** Whether `eth_chainId` was right since the endpoint last failed. */
@@ -65,6 +76,19 @@ export function createEndpoint(url: string, name: string, clock: Clock): Endpoin
         errors += 1
         throw new EndpointFailure(name, method, describeFailure(error, url), error)
       }
+    },
+    subscribe(params, onData, onEnd) {
+      if (!isSocket) return null
+      const { subscribe } = transport.value as unknown as { subscribe: Subscribe }
+      return subscribe({ params, onData: ({ result }) => onData(result), onError: onEnd }).then(
+        ({ unsubscribe }) =>
+          async () => {
+            await unsubscribe()
+          },
+        (error: unknown) => {
+          throw new EndpointFailure(name, 'eth_subscribe', describeFailure(error, url), error)
+        },
+      )
     },
     noteFailure(message, restMs) {
       const now = clock.monotonic()

@@ -6,6 +6,7 @@
  * here. Shapes are those of the Ethereum execution API specification.
  */
 
+import type { PendingTransaction } from '../core/pending.ts'
 import type { Address, Hash, Header, Hex, Log } from '../core/types.ts'
 import type { RawBlock, RawReceipt } from '../core/validate.ts'
 import { AppError } from '../errors.ts'
@@ -117,6 +118,20 @@ export function parseLocation(answer: unknown, asked: Hash): Location {
   return blockHash === null || blockHash === undefined
     ? { kind: 'pending', sender: address(transaction, 'from'), nonce: integer(transaction, 'nonce') }
     : { kind: 'mined', blockNumber: integer(transaction, 'blockNumber'), blockHash: hash(transaction, 'blockHash') }
+}
+
+/** A body of `newPendingTransactions`; null for a bare hash, which is no body. */
+export function parsePending(answer: unknown): PendingTransaction | null {
+  if (typeof answer === 'string') return null
+  const transaction = fieldsOf(answer, 'transaction')
+  return {
+    hash: hash(transaction, 'hash'),
+    from: address(transaction, 'from'),
+    to: optionalAddress(transaction, 'to'),
+    value: quantity(transaction, 'value'),
+    input: bytes(transaction, 'input'),
+    nonce: integer(transaction, 'nonce'),
+  }
 }
 
 export function parseQuantity(answer: unknown, name: string): bigint {

@@ -5,6 +5,7 @@
  * `RPC_INCONSISTENT` when what was answered does not fit together, however often it was asked, `ABORTED` after the signal.
  */
 
+import type { PendingTransaction } from '../core/pending.ts'
 import type { Address, Block, Hash, Header, Hex } from '../core/types.ts'
 
 export type Tag = 'safe' | 'finalized'
@@ -32,6 +33,14 @@ export type Source = {
    * that is at least as old: nodes forget old hashes. Never throws for an endpoint that fails: it is `silent`.
    */
   survey(hash: Hash, control: Hash | null, signal: AbortSignal): Promise<readonly Testimony[]>
+
+  /**
+   * Tells of transactions that enter a mempool, as far as an endpoint offers it (`eth_subscribe newPendingTransactions` with bodies,
+   * over a websocket). Ends with the connection or the signal.
+   *
+   * @returns false if no endpoint offers it
+   */
+  watchPending(onTransaction: (transaction: PendingTransaction) => void, signal: AbortSignal): Promise<boolean>
 
   /** The number of transactions that an account had sent at the end of a block; null where that state is gone. */
   nonceAt(address: Address, blockNumber: number, signal: AbortSignal): Promise<number | null>

@@ -7,6 +7,7 @@
  */
 
 import type { Chain } from '../core/chain.ts'
+import type { PendingRow } from '../core/pending.ts'
 import type { Ranges } from '../core/range.ts'
 import type { Address, Hash, Header } from '../core/types.ts'
 import * as checkpoints from './checkpoint.ts'
@@ -75,6 +76,8 @@ export type Store = {
   /** What is known of some sought transactions. */
   unseen(hashes: readonly Hash[]): Promise<unseen.Unseen[]>
   noteSender(hash: Hash, chainId: number, sender: Address, nonce: number): Promise<void>
+  /** A row for a transaction that a mempool shows, unless there is one. */
+  notePending(chain: Chain, row: PendingRow): Promise<void>
   /** A transaction of the chain that is at least as old as a moment (Unix seconds), or null. */
   controlTransaction(chainId: number, notAfter: number): Promise<Hash | null>
   /** @returns false if the replacing block is not ours, or the transaction was found meanwhile */
@@ -139,6 +142,7 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     rederive: (hashes, chains) => registry.rederive(sql, chains, hashes),
     unseen: hashes => unseen.loadUnseen(sql, hashes),
     noteSender: (hash, chainId, sender, nonce) => unseen.noteSender(sql, hash, chainId, sender, nonce),
+    notePending: (chain, row) => unseen.notePending(sql, chain, row),
     controlTransaction: (chainId, notAfter) => unseen.controlTransaction(sql, chainId, notAfter),
     commitReplaced: (hash, replacement) => unseen.commitReplaced(sql, hash, replacement),
     commitDropped: (hash, witnesses) => unseen.commitDropped(sql, hash, witnesses),

@@ -6,6 +6,8 @@
  * holds the transaction after all overrules it.
  */
 
+import type { Chain } from '../core/chain.ts'
+import type { PendingRow } from '../core/pending.ts'
 import type { Address, Hash } from '../core/types.ts'
 import { inTransaction, read, type Sql, type Tx } from './connection.ts'
 
@@ -50,6 +52,25 @@ export async function noteSender(sql: Sql, hash: Hash, chainId: number, sender: 
   await read(sql`
     update indexer.transactions set sender = ${sender}, nonce = ${nonce}, nonce_chain_id = ${chainId}
     where tx_hash = ${hash} and chain_id is null and (sender, nonce, nonce_chain_id) is distinct from (${sender}, ${nonce}, ${chainId})`)
+}
+
+/**
+ * A row for a transaction that a mempool shows, unless there is one; of what the application noted already, sender and nonce are
+ * noted.
+ */
+export async function notePending(sql: Sql, chain: Chain, row: PendingRow): Promise<void> {
+  await noteSender(sql, row.hash, chain.id, row.sender, row.nonce)
+  await read(sql`
+    with noted as (
+      insert into indexer.transactions (tx_hash, status, sender, nonce, nonce_chain_id)
+      select ${row.hash}, 'pending', ${row.sender}, ${row.nonce}, ${chain.id}
+      where not exists (select 1 from user_transactions u where lower(u.tx_hash) = ${row.hash})
+      on conflict (tx_hash) do nothing
+      returning tx_hash
+    )
+    insert into user_transactions (user_id, tx_hash, chain, event_type, status, "timestamp")
+    select ${row.userId}, tx_hash, ${chain.label}, ${row.eventType}, 'pending', now() at time zone 'UTC' from noted
+    on conflict (tx_hash) do nothing`)
 }
 
 /** A transaction that the chain surely has and that is at least as old as a moment: an endpoint that forgot it proves nothing. */

@@ -76,6 +76,43 @@ async function isKnown(hash: string): Promise<boolean> {
   return row !== undefined
 }
 
+describe('the mempool', () => {
+  test('shows what a user sends before a block holds it, over a websocket', async () => {
+    const indexer = openIndexer({}, [anvil.wsUrl])
+    indexer.start({ jobs: true })
+    await indexer.untilHead()
+    await indexer.registry.refresh('now')
+    // The subscription is there a moment after the start: the first transaction that is told of is enough.
+    const sent: string[] = []
+    let hash: string | undefined
+    await indexer.until('a pending row', async () => {
+      const rows = await database.sql<
+        { tx_hash: string }[]
+      >`select tx_hash from user_transactions where status = 'pending'`
+      hash = rows[0]?.tx_hash
+      if (hash === undefined) sent.push(await submit(await sign(sent.length, ETHER)))
+      return hash !== undefined
+    })
+    const known = hash ?? ''
+    const [row] = await database.sql`
+      select u.user_id, u.chain, u.event_type, u.block_number, u.amount, k.sender, k.nonce::int
+      from user_transactions u join indexer.transactions k using (tx_hash) where tx_hash = ${known}`
+    expect(row).toEqual({
+      user_id: user,
+      chain: 'local',
+      event_type: 'TRANSFER',
+      block_number: null,
+      amount: null,
+      sender: ALICE,
+      nonce: sent.indexOf(known),
+    })
+    await anvil.mine(3)
+    await indexer.untilHead()
+    expect(await statusOf(known)).toBe('confirmed')
+    expect(await story(known)).toEqual(['pending pending included', 'pending confirmed confirmed'])
+  })
+})
+
 describe('replaced', () => {
   test('by a speed-up, once that is deep enough, and open again when a reorg takes that away', async () => {
     const indexer = openIndexer({ confirmations: 3 })
