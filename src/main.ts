@@ -28,7 +28,7 @@ function onSignal(): void {
   if (stoppedAt === null) {
     stoppedAt = now
     stop.abort()
-    setTimeout(() => process.exit(stop.signal.aborted ? 75 : 1), FORCED_EXIT_MS).unref()
+    setTimeout(() => process.exit(75), FORCED_EXIT_MS).unref()
   } else if (now - stoppedAt > REPEATED_SIGNAL_MS) process.exit(130)
 }
 

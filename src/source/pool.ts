@@ -55,7 +55,7 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
         await sleep(Math.min(Math.max(endpoint.restsUntil - clock.monotonic(), 0), MAX_WAIT_MS), signal)
         if (signal.aborted) throw new AppError('ABORTED', 'The question was given up because the daemon stops.')
         try {
-          if (!endpoint.chainVerified) await verifyChain(endpoint, chainId)
+          if (!endpoint.chainVerified) await abortable(verifyChain(endpoint, chainId), signal)
           const answer = await abortable(work(endpoint), signal)
           endpoint.noteSuccess()
           return answer

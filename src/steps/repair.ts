@@ -3,7 +3,6 @@
  */
 
 import type { Address } from '../core/types.ts'
-import { settledHeight } from '../core/lifecycle.ts'
 import type { ChainContext } from './context.ts'
 import { matchBlocks } from './match.ts'
 
@@ -15,13 +14,11 @@ export async function repairBlock(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { chain, registry, source, store } = context
-  const checkpoint = await store.checkpoint(chain.id)
   const block = await source.block(blockNumber, signal)
   await registry.refresh('now')
   const registryVersion = registry.version
   const sought = new Set(block.transactions.map(({ hash }) => hash))
   const { activities, transactions } = await matchBlocks(context, [block], { sought }, signal)
-  const height = checkpoint?.number ?? blockNumber
   return store.commitRepair({
     chain,
     registryVersion,
@@ -29,11 +26,5 @@ export async function repairBlock(
     wallets: [...wallets],
     activities: activities.filter(row => wallets.has(row.walletAddress)),
     transactions,
-    settledHeight: settledHeight({
-      confirmations: chain.confirmations,
-      checkpointNumber: height,
-      tagNumber: null,
-      finalizedNumber: checkpoint?.finalizedNumber ?? height,
-    }),
   })
 }

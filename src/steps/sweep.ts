@@ -6,7 +6,6 @@
  * a claim. A node's "not found" decides nothing by itself; `unseen.ts` says what does.
  */
 
-import { settledHeight } from '../core/lifecycle.ts'
 import type { Hash } from '../core/types.ts'
 import { describeError } from '../errors.ts'
 import type { Location } from '../source/source.ts'
@@ -96,12 +95,6 @@ async function takeUp(
     chain,
     registryVersion,
     block,
-    settledHeight: settledHeight({
-      confirmations: chain.confirmations,
-      checkpointNumber: checkpoint.number,
-      tagNumber: null,
-      finalizedNumber: checkpoint.finalizedNumber,
-    }),
     activities: activities.filter(row => row.transactionHash === hash),
     transactions: transactions.filter(({ inclusion }) => inclusion.transactionHash === hash),
   })

@@ -11,7 +11,7 @@ import type { Sql, Tx } from './connection.ts'
 const NAMESPACE = '6f0d3f4e-2c52-5b7e-9a63-1d0c8f1e7b25'
 
 /** The id of a row: UUIDv5 (RFC 9562) of what it is about. */
-export function activityId(row: Pick<ActivityRow, 'idName'>): string {
+function activityId(row: Pick<ActivityRow, 'idName'>): string {
   return uuidv5(row.idName, NAMESPACE)
 }
 

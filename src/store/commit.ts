@@ -7,10 +7,11 @@
 
 import type { Chain } from '../core/chain.ts'
 import { summarizeUsers } from '../core/classify.ts'
+import { settledHeight } from '../core/lifecycle.ts'
 import type { Range } from '../core/range.ts'
 import type { ActivityRow, Address, Hash, Header, TransactionFacts } from '../core/types.ts'
 import { deleteActivitiesAbove, deleteActivitiesOfBlock, insertActivities, loadActivities } from './activities.ts'
-import { type CheckpointMove, extendWindow, moveCheckpoint } from './checkpoint.ts'
+import { type CheckpointMove, extendWindow, loadCheckpoint, moveCheckpoint } from './checkpoint.ts'
 import { inTransaction, type Sql, type Tx } from './connection.ts'
 import { addCoverage, addWalletCoverage, cutCoverage } from './coverage.ts'
 import { fence, type Lease } from './lease.ts'
@@ -132,14 +133,13 @@ export function commitFound(
     readonly chain: Chain
     readonly registryVersion: number
     readonly block: { readonly number: number; readonly hash: Hash }
-    readonly settledHeight: number
   },
 ): Promise<boolean> {
   const { chain, block } = found
   return inTransaction(sql, async tx => {
     await holdRegistry(tx, found.registryVersion)
     if (!(await isTaken(tx, chain.id, block))) return false
-    await writeRows(tx, chain, found, found.settledHeight)
+    await writeTaken(tx, chain, block, found)
     return true
   })
 }
@@ -150,7 +150,6 @@ export type Repair = BlockRows & {
   readonly block: { readonly number: number; readonly hash: Hash }
   /** Whose rows are taken away and written again. */
   readonly wallets: readonly Address[]
-  readonly settledHeight: number
 }
 
 /** Writes a block's rows again, whatever they are now. @returns false: our window has another block there */
@@ -161,7 +160,7 @@ export function commitRepair(sql: Sql, repair: Repair): Promise<boolean> {
     if (!(await isTaken(tx, chain.id, block))) return false
     await deleteActivitiesOfBlock(tx, chain.id, block.number, wallets, repair.activities)
     const transactions = await withoutOwnerless(tx, repair.transactions)
-    await writeRows(tx, chain, { activities: repair.activities, transactions }, repair.settledHeight)
+    await writeTaken(tx, chain, block, { activities: repair.activities, transactions })
     return true
   })
 }
@@ -200,8 +199,28 @@ async function isTaken(
   return covered !== undefined
 }
 
-async function writeRows(tx: Tx, chain: Chain, rows: BlockRows, settledHeight: number): Promise<number> {
+/**
+ * Writes rows of a block that was taken before. What is deep enough is decided by the checkpoint as it is now, not as it was when the
+ * block was fetched: if the chain stands still, no later step would decide it.
+ */
+async function writeTaken(tx: Tx, chain: Chain, block: { readonly number: number }, rows: BlockRows): Promise<void> {
+  const checkpoint = await loadCheckpoint(tx, chain.id)
+  // Above the checkpoint only a backfill was, which takes final blocks.
+  const height =
+    checkpoint === null || block.number > checkpoint.number
+      ? block.number
+      : settledHeight({
+          confirmations: chain.confirmations,
+          checkpointNumber: checkpoint.number,
+          tagNumber: null,
+          finalizedNumber: checkpoint.finalizedNumber,
+        })
+  await writeRows(tx, chain, rows, height)
+  await settleTransactions(tx, chain.id, height)
+}
+
+async function writeRows(tx: Tx, chain: Chain, rows: BlockRows, deepHeight: number): Promise<number> {
   const inserted = await insertActivities(tx, rows.activities)
-  await writeTransactions(tx, chain, rows.transactions, settledHeight)
+  await writeTransactions(tx, chain, rows.transactions, deepHeight)
   return inserted
 }

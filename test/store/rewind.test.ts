@@ -269,7 +269,6 @@ describe('what left the chain', () => {
       registryVersion: version,
       block,
       wallets: [...owners.keys()],
-      settledHeight: 0,
       ...matchRows(chain, [block], owners),
     }
     expect(await store.commitRepair(repair)).toBe(true)

@@ -206,7 +206,6 @@ describe('what was found in a block of long ago', () => {
       chain,
       registryVersion: version,
       block: headerOf(found),
-      settledHeight: 10,
       ...matchRows(chain, [found], owners, { sought: [hashOf('one')] }),
     })
   }

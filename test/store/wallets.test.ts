@@ -279,7 +279,7 @@ describe('giving rows to their owners', () => {
     const { owners: present, version } = await loadOwners(store)
     const hashes = block.transactions.map(({ hash }) => hash)
     const rows = matchRows(chain, [block], present, { sought: hashes })
-    const repair = { chain, registryVersion: version, block, wallets: [...present.keys()], settledHeight: 0, ...rows }
+    const repair = { chain, registryVersion: version, block, wallets: [...present.keys()], ...rows }
     expect(rows.transactions).toHaveLength(2)
     expect(await store.commitRepair(repair)).toBe(true)
     expect(await readRowTables(database.sql)).toEqual(before)
