@@ -167,7 +167,10 @@ export async function orphanTransactions(tx: Tx, chainId: number, above: number)
 // ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 async function loadInclusions(tx: Tx, hashes: readonly Hash[]): Promise<Map<Hash, StoredInclusion[]>> {
-  const rows = await tx<InclusionRow[]>`select * from indexer.inclusions where tx_hash = any(${hashes}::text[])`
+  // Locked, before the ledger and the rows are, as settling does: whoever decides by what is read here would else overwrite a status
+  // that another one settles at the same moment.
+  const rows = await tx<InclusionRow[]>`
+    select * from indexer.inclusions where tx_hash = any(${hashes}::text[]) order by tx_hash, chain_id for update`
   return Map.groupBy(
     rows.map(row => ({
       transactionHash: row.tx_hash,
