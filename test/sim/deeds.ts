@@ -82,6 +82,6 @@ export const DEEDS: readonly Deed[] = [
   { name: 'restart', weight: 1, theme: 'database', run: restartServer },
   { name: 'spoil', weight: 9, theme: 'rpc', run: spoilNodes },
   { name: 'heal', weight: 2, theme: 'rpc', run: healNodes },
-  { name: 'long stand', weight: 1.5, theme: 'rpc', run: longStand },
+  { name: 'long stand', weight: 3, theme: 'rpc', run: longStand },
   { name: 'inspect', weight: 4, theme: 'check', run: inspect },
 ]

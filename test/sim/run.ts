@@ -7,6 +7,7 @@
 import type { Dice } from '../../src/demo/dice.ts'
 import { sleep } from '../../src/runtime/sleep.ts'
 import { DEEDS, type Deed } from './deeds.ts'
+import { spoilNodes } from './deeds/faults.ts'
 import { startDaemon } from './deeds/process.ts'
 import type { Server } from './server.ts'
 import { settle } from './settle.ts'
@@ -71,6 +72,8 @@ async function play(stage: Stage, deadline: AbortSignal): Promise<void> {
   const [watched] = chains[0]?.traffic.watched ?? []
   if (watched !== undefined) await application.watch(watched.address)
   const deeds = chooseDeeds(dice)
+  // As often as not the endpoints are bad from the beginning.
+  if (deeds.some(({ theme }) => theme === 'rpc') && dice.chance(0.5)) await spoilNodes(stage)
   const count = dice.integer(MIN_DEEDS, MAX_DEEDS)
   // As often as not the chain is there first.
   const daemon = startDaemon(stage, 'first')

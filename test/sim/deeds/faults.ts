@@ -42,16 +42,16 @@ export async function restartServer(stage: Stage): Promise<string> {
 const VIEWS = ['lagging', 'standing-head', 'wandering-head'] as const
 
 function drawSchedule(dice: Dice): Schedule {
-  const faults = dice.shuffle(PROBABLE_FAULTS).slice(0, dice.integer(1, 6))
+  const faults = dice.shuffle(PROBABLE_FAULTS).slice(0, dice.integer(2, 8))
   const rates: Partial<Record<ProbableFault, number>> = {}
   for (const fault of faults) {
     // Whoever is throttled waits for seconds: that is right, and would be all that happens.
     const isSlow = fault.startsWith('throttled') || fault === 'silence'
-    rates[fault] = isSlow ? 0.02 : dice.pick([0.03, 0.1, 0.3])
+    rates[fault] = isSlow ? 0.02 : dice.pick([0.1, 0.3, 0.5])
   }
   const kind = dice.pick(VIEWS)
   const view: View = kind === 'standing-head' ? { kind } : { kind, blocks: dice.integer(1, 8) }
-  return { rates, view: dice.chance(0.35) ? view : null }
+  return { rates, view: dice.chance(0.2) ? view : null }
 }
 
 export async function spoilNodes(stage: Stage): Promise<string> {
@@ -72,11 +72,12 @@ export async function healNodes({ chains }: Stage): Promise<string> {
 export async function longStand(stage: Stage): Promise<string> {
   const { dice } = stage
   const { chain, endpoints, traffic: own, anvil } = pickChain(stage)
-  const view: View = dice.chance(0.5) ? { kind: 'standing-head' } : { kind: 'lagging', blocks: dice.integer(1, 24) }
+  const view: View = dice.chance(0.5) ? { kind: 'standing-head' } : { kind: 'lagging', blocks: dice.integer(4, 30) }
   for (const endpoint of endpoints) endpoint.play({ rates: {}, view })
   await own.step(2)
   await anvil.mine(dice.integer(1, 4))
-  await sleep(dice.integer(2_000, 3_500))
-  for (const endpoint of endpoints) endpoint.play(null)
+  await sleep(dice.integer(2_500, 4_000))
+  const after = dice.chance(0.5) ? drawSchedule(dice) : null
+  for (const endpoint of endpoints) endpoint.play(after)
   return `all endpoints of ${chain.name} stand still or lag for long: ${JSON.stringify(view)}`
 }
