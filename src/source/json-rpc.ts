@@ -22,10 +22,14 @@ import {
   parseReceipts,
 } from './parse.ts'
 import { createPool, type Pool } from './pool.ts'
-import type { Source, Testimony } from './source.ts'
+import type { Source } from './source.ts'
+import { askTestimonies, askWitnesses } from './witness.ts'
 
 /** Receipts asked one by one, where a node can't give them by block. */
 const RECEIPTS_AT_ONCE = 8
+
+/** An endpoint on another branch than the one that is believed is left alone until it may have come over. */
+const DISTRUSTED_REST_MS = 10_000
 
 export type SourceOptions = {
   readonly chainId: number
@@ -63,8 +67,11 @@ export function createJsonRpcSource({ chainId, urls, displayUrl, clock = systemC
         const answer = await endpoint.request('eth_getTransactionByHash', [hash])
         return answer === null ? null : parseLocation(answer, hash)
       }, signal),
-    survey: (hash, control, signal) =>
-      Promise.all(endpoints.map(endpoint => askTestimony(pool, endpoint, hash, control, signal))),
+    survey: (hash, control, signal) => askTestimonies(pool, endpoints, hash, control, signal),
+    witnesses: (block, signal) => askWitnesses(pool, endpoints, block, signal),
+    distrust: (which, reason) => {
+      for (const index of which) endpoints[index]?.noteFailure(reason, DISTRUSTED_REST_MS)
+    },
     watchPending: (onTransaction, signal) => watchPending(pool, endpoints, onTransaction, signal),
     nonceAt: async (address, blockNumber, signal) => {
       const answer = await pool.attempt(
@@ -153,28 +160,6 @@ async function askReceiptsOneByOne(endpoint: Endpoint, hashes: readonly Hash[]):
     },
     { concurrency: RECEIPTS_AT_ONCE },
   )
-}
-
-async function askTestimony(
-  pool: Pool,
-  endpoint: Endpoint,
-  hash: Hash,
-  control: Hash | null,
-  signal: AbortSignal,
-): Promise<Testimony> {
-  const says = await pool
-    .once(
-      endpoint,
-      async () => {
-        if ((await endpoint.request('eth_getTransactionByHash', [hash])) !== null) return 'found' as const
-        if (control === null) return 'forgetful' as const
-        const known = await endpoint.request('eth_getTransactionByHash', [control])
-        return known === null ? ('forgetful' as const) : ('none' as const)
-      },
-      signal,
-    )
-    .catch(() => 'silent' as const)
-  return { endpoint: endpoint.name, says }
 }
 
 async function watchPending(

@@ -5,6 +5,7 @@
  * `RPC_INCONSISTENT` when what was answered does not fit together, however often it was asked, `ABORTED` after the signal.
  */
 
+import type { Witness } from '../core/lineage.ts'
 import type { PendingTransaction } from '../core/pending.ts'
 import type { Address, Block, Hash, Header, Hex } from '../core/types.ts'
 
@@ -33,6 +34,12 @@ export type Source = {
    * that is at least as old: nodes forget old hashes. Never throws for an endpoint that fails: it is `silent`.
    */
   survey(hash: Hash, control: Hash | null, signal: AbortSignal): Promise<readonly Testimony[]>
+
+  /** Which block each endpoint has at the height of one of ours. Never throws for an endpoint that fails. */
+  witnesses(block: { readonly number: number; readonly hash: Hash }, signal: AbortSignal): Promise<readonly Witness[]>
+
+  /** Leaves endpoints alone for a while, as witnesses named them. @param reason for `status` */
+  distrust(endpoints: readonly number[], reason: string): void
 
   /**
    * Tells of transactions that enter a mempool, as far as an endpoint offers it (`eth_subscribe newPendingTransactions` with bodies,

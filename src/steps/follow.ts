@@ -11,6 +11,7 @@ import { AppError } from '../errors.ts'
 import type { Lease, StoredCheckpoint } from '../store/store.ts'
 import { type Advanced, advance, type Tags } from './advance.ts'
 import type { ChainContext } from './context.ts'
+import { createDispute } from './dispute.ts'
 import { type Rewound, rewind } from './rewind.ts'
 
 /** Blocks of one step of catching up. */
@@ -27,7 +28,7 @@ export type StepOutcome =
   | { readonly kind: 'idle' }
   /** The head is behind us: waiting for the node, or for certainty. */
   | { readonly kind: 'behind' }
-  /** A block that does not fit, and a node that contradicts itself. */
+  /** A block that does not fit, and endpoints that contradict it or each other. */
   | { readonly kind: 'unsure' }
 
 export type StepResult = StepOutcome & { readonly head: Header; readonly checkpoint: StoredCheckpoint | null }
@@ -39,6 +40,7 @@ export type Follower = {
 
 export function createFollower(context: ChainContext): Follower {
   const { chain, clock, source, store } = context
+  const dispute = createDispute(context)
   let behindSince: number | null = null
   let tags: Tags = { finalized: null, safe: null }
   let tagsAskedAt: number | null = null
@@ -88,9 +90,8 @@ export function createFollower(context: ChainContext): Follower {
       if (plan.kind === 'behind' && isPatient()) return result({ kind: 'behind' })
       behindSince = null
       if (checkpoint === null) return result({ kind: 'unsure' })
-      // Two answers must agree before anything is taken back: the block that does not fit, and the one at our own height.
-      const theirs = await source.header(checkpoint.number, signal)
-      if (theirs?.hash === checkpoint.hash) return result({ kind: 'unsure' })
+      // Nothing is taken back on one answer: every endpoint is heard on the block at our own height.
+      if ((await dispute.judge(checkpoint, signal)) !== 'leave') return result({ kind: 'unsure' })
       tagsAskedAt = null
       return result(await rewind(context, { checkpoint, head, lease }, signal))
     },
