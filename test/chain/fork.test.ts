@@ -142,3 +142,27 @@ test('a reorg that one endpoint shows while another is silent is followed after 
   await untilAt(indexer, fork)
   expect((await reasons()).at(-1)).toBe('reorged')
 })
+
+test('a head that is claimed and not there confirms nothing', async () => {
+  const indexer = openIndexer([balancer.url], { confirmations: 12 })
+  const early = await send(chain)
+  await chain.mine(36)
+  const late = await send(chain)
+  await chain.mine(5)
+  // The newest block says that it is far above those which can be had.
+  balancer.alter((method, answer) => {
+    const header = answer.result as { number?: string; transactions?: readonly unknown[] } | null
+    const isHead = method === 'eth_getBlockByNumber' && header?.number === '0x2b'
+    return isHead ? { ...answer, result: { ...header, number: '0x3e8' } } : answer
+  })
+  indexer.start()
+  let rows: { tx_hash: string; status: string }[] = []
+  await indexer.until('a step was committed', async () => {
+    rows = [...(await database.sql<typeof rows>`select tx_hash, status from user_transactions order by block_number`)]
+    return rows.length === 2
+  })
+  expect(rows).toEqual([
+    { tx_hash: early, status: 'confirmed' },
+    { tx_hash: late, status: 'pending' },
+  ])
+})

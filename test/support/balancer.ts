@@ -6,21 +6,23 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
+/** One JSON-RPC answer. */
+export type Answer = { readonly result?: unknown }
+
 export type Balancer = {
   readonly url: string
   /** Requests from now on go there; null: they are refused. */
   pointTo(url: string | null): void
-  /** Requests that came since the node behind it was last changed. */
-  readonly requests: number
+  /** What becomes of each answer from now on; null: nothing. */
+  alter(change: ((method: string, answer: Answer) => Answer) | null): void
   close(): Promise<void>
 }
 
 export async function startBalancer(first: string): Promise<Balancer> {
   let target: string | null = first
-  let requests = 0
+  let change: ((method: string, answer: Answer) => Answer) | null = null
   const server = createServer((request, response) => {
-    requests += 1
-    pass(target, request, response).catch(() => response.destroy())
+    pass(target, change, request, response).catch(() => response.destroy())
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -28,10 +30,9 @@ export async function startBalancer(first: string): Promise<Balancer> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     pointTo(url) {
       target = url
-      requests = 0
     },
-    get requests() {
-      return requests
+    alter(next) {
+      change = next
     },
     async close() {
       const closed = once(server, 'close')
@@ -42,17 +43,25 @@ export async function startBalancer(first: string): Promise<Balancer> {
   }
 }
 
-async function pass(target: string | null, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function pass(
+  target: string | null,
+  change: ((method: string, answer: Answer) => Answer) | null,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk as Buffer)
   if (target === null) {
     response.writeHead(503).end()
     return
   }
-  const answer = await fetch(target, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: Buffer.concat(chunks),
-  })
-  response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text())
+  const headers = { 'content-type': 'application/json' }
+  const body = Buffer.concat(chunks)
+  const answer = await fetch(target, { method: 'POST', headers, body })
+  let text = await answer.text()
+  if (change !== null) {
+    const { method } = JSON.parse(body.toString()) as { method: string }
+    text = JSON.stringify(change(method, JSON.parse(text) as Answer))
+  }
+  response.writeHead(answer.status, headers).end(text)
 }
