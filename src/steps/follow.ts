@@ -23,7 +23,7 @@ const PATIENCE_BLOCK_TIMES = 3
 const MIN_PATIENCE_MS = 2_000
 
 export type StepOutcome =
-  | Exclude<Advanced, { kind: 'parted' }>
+  | Exclude<Advanced, { kind: 'parted' | 'outvoted' }>
   | Rewound
   | { readonly kind: 'idle' }
   /** The head is behind us: waiting for the node, or for certainty. */
@@ -84,8 +84,14 @@ export function createFollower(context: ChainContext): Follower {
       if (plan.kind === 'idle') return result(plan)
       if (plan.kind === 'advance') {
         await refreshTags(plan.to, signal)
-        const advanced = await advance(context, { checkpoint, range: plan, head, startBlock, tags, lease }, signal)
+        const input = { checkpoint, range: plan, head, startBlock, tags, lease, dispute }
+        const advanced = await advance(context, input, signal)
         if (advanced.kind === 'advanced') return result(advanced)
+        if (advanced.kind === 'outvoted') {
+          // What was not committed yet is asked of the others in the next step.
+          if (checkpoint === null || advanced.at > checkpoint.number) return result({ kind: 'unsure' })
+          return result(await rewind(context, { checkpoint, head, lease }, signal))
+        }
       }
       if (plan.kind === 'behind' && isPatient()) return result({ kind: 'behind' })
       behindSince = null

@@ -94,6 +94,37 @@ test.each([
   ])
 })
 
+test('a fork that the first endpoint leads onto, block by block, is left before it decides anything', async () => {
+  const indexer = openIndexer([balancer.url, `${chain.url}/?a`, `${chain.url}/?b`], { confirmations: 4 })
+  const daemon = indexer.start()
+  await untilAt(indexer, chain)
+  balancer.pointTo(fork.url)
+  const hash = await send(fork)
+  await fork.mine()
+  await indexer.until('the fork is followed', async () => (await reasons()).includes('included'))
+  await chain.mine(9)
+  await fork.mine(6)
+  await untilAt(indexer, chain)
+  expect(await reasons()).toEqual(['included', 'reorged'])
+  expect([...(await database.sql`select tx_hash, status from user_transactions`)]).toEqual([
+    { tx_hash: hash, status: 'pending' },
+  ])
+  expect(daemon.states()[0]).toMatchObject({ reorgs: 1, phase: 'following' })
+})
+
+test('a fork that begins above the checkpoint is not even taken', async () => {
+  const indexer = openIndexer([balancer.url, `${chain.url}/?a`, `${chain.url}/?b`], { confirmations: 2 })
+  const daemon = indexer.start()
+  await untilAt(indexer, chain)
+  await send(fork)
+  await chain.mine(9)
+  await fork.mine(8)
+  balancer.pointTo(fork.url)
+  await untilAt(indexer, chain)
+  expect(await reasons()).toEqual([])
+  expect(daemon.states()[0]).toMatchObject({ reorgs: 0 })
+})
+
 test('a fork from below what was final does not stop the chain while another endpoint has our blocks', async () => {
   const indexer = openIndexer([balancer.url, chain.url], { confirmations: 1 })
   await send(chain)

@@ -125,6 +125,13 @@ const EVERY_MINUTE = '0 0 0 29 2 *'`,
     tests: ['test/core/lineage.test.ts', 'test/chain/fork.test.ts'],
   },
   {
+    name: 'nobody else is asked before a status is decided',
+    file: 'src/steps/dispute.ts',
+    find: 'if (source.health().length < 2 ||',
+    replace: 'if (source.health().length > 0 ||',
+    tests: ['test/chain/fork.test.ts'],
+  },
+  {
     name: 'receipts are not compared with the block that they are said to be of',
     file: 'src/core/validate.ts',
     find: 'if (problem !== null) return { ok: false, problem }',
