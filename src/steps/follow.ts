@@ -11,6 +11,7 @@ import { AppError } from '../errors.ts'
 import type { Lease, StoredCheckpoint } from '../store/store.ts'
 import { type Advanced, advance, type Tags } from './advance.ts'
 import type { ChainContext } from './context.ts'
+import { watchMissingRows } from './missing.ts'
 import { type Rewound, rewind } from './rewind.ts'
 
 /** Blocks of one step of catching up. */
@@ -33,12 +34,13 @@ export type StepOutcome =
 export type StepResult = StepOutcome & { readonly head: Header; readonly checkpoint: StoredCheckpoint | null }
 
 export type Follower = {
-  /** @throws AppError; `REORG_BEYOND_FINALITY` means that the chain stands still until a person acts */
+  /** @throws AppError; `REORG_BEYOND_FINALITY` and `CHECKPOINT_AHEAD_OF_ROWS`: the chain stands still until a person acts */
   step(lease: Lease, signal: AbortSignal): Promise<StepResult>
 }
 
 export function createFollower(context: ChainContext): Follower {
   const { chain, clock, source, store } = context
+  const missing = watchMissingRows(context)
   let behindSince: number | null = null
   let tags: Tags = { finalized: null, safe: null }
   let tagsAskedAt: number | null = null
@@ -61,10 +63,11 @@ export function createFollower(context: ChainContext): Follower {
     )
   }
 
-  return {
+  const follower: Follower = {
     async step(lease, signal) {
       const checkpoint = await store.checkpoint(chain.id)
       refuseHalted(context, checkpoint)
+      await missing.refuse(checkpoint, signal)
       const head = await source.head(signal)
       const startBlock = checkpoint?.startBlock ?? (chain.startBlock === 'latest' ? head.number : chain.startBlock)
       const plan = planStep({
@@ -93,6 +96,16 @@ export function createFollower(context: ChainContext): Follower {
       if (theirs?.hash === checkpoint.hash) return result({ kind: 'unsure' })
       tagsAskedAt = null
       return result(await rewind(context, { checkpoint, head, lease }, signal))
+    },
+  }
+  return {
+    async step(lease, signal) {
+      try {
+        return await follower.step(lease, signal)
+      } catch (error) {
+        missing.lookAgain()
+        throw error
+      }
     },
   }
 }
