@@ -39,7 +39,10 @@ beforeAll(async () => {
   admin = stage.connectTo('postgres', 1)
 })
 
-afterEach(endOutage)
+afterEach(async () => {
+  await endOutage()
+  await stage?.killDaemons()
+})
 
 afterAll(async () => {
   await admin?.end({ timeout: 1 })

@@ -40,7 +40,10 @@ beforeAll(async () => {
   stage = await openStage({ serverUrl: server.url, names: NAMES })
 })
 
-afterEach(endOutage)
+afterEach(async () => {
+  await endOutage()
+  await stage?.killDaemons()
+})
 
 afterAll(async () => {
   if ('reason' in disk) return

@@ -12,7 +12,10 @@ beforeAll(async () => {
   stage = await openStage({ serverUrl: inject('postgresUrl'), names: ['lives', 'ends'] })
 })
 
-afterEach(endOutage)
+afterEach(async () => {
+  await endOutage()
+  await stage?.killDaemons()
+})
 
 afterAll(async () => {
   await stage?.close()

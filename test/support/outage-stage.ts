@@ -37,6 +37,8 @@ export type Stage = {
   urlOf(name: string): string
   mineTransfers(count: number): Promise<void>
   startDaemon(name: string, env?: Record<string, string>): Promise<Daemon>
+  /** Ends the daemons that a test has left. */
+  killDaemons(): Promise<void>
   /** Whether the tables hold every transfer once, with all that belongs to it, and the checkpoint is the head. */
   isComplete(name: string): Promise<boolean>
   /** Has `verify` derive every row again by other means. */
@@ -61,6 +63,7 @@ export async function openStage({ serverUrl, names, chain = {} }: StageOptions):
     LOCAL_RPC_URL: toNodes.map(({ port }) => `http://127.0.0.1:${port}`).join(','),
   })
   let transfers = 0
+  const started: Running[] = []
   const stage: Stage = {
     anvil,
     toPostgres,
@@ -78,9 +81,16 @@ export async function openStage({ serverUrl, names, chain = {} }: StageOptions):
     },
     async startDaemon(name, env = {}) {
       const process = workplace.start(['run'], { DATABASE_URL: stage.urlOf(name), ...env })
+      started.push(process)
       const http = (await process.until(/"http":"(http:[^"]+)"/))[1] ?? ''
       await until(`${name} is ready`, async () => (await probe(http)).status === 200)
       return { name, process, http }
+    },
+    async killDaemons() {
+      for (const process of started.splice(0)) {
+        process.signal('SIGKILL')
+        await process.finished
+      }
     },
     isComplete: name => isComplete(stage, name, transfers),
     expectRowsOfChain: name => expectRowsOfChain(stage, name),
