@@ -12,6 +12,7 @@ import type { Lease, StoredCheckpoint } from '../store/store.ts'
 import { type Advanced, advance, type Tags } from './advance.ts'
 import type { ChainContext } from './context.ts'
 import { createDispute } from './dispute.ts'
+import { watchMissingRows } from './missing.ts'
 import { type Rewound, rewind } from './rewind.ts'
 
 /** Blocks of one step of catching up. */
@@ -34,13 +35,14 @@ export type StepOutcome =
 export type StepResult = StepOutcome & { readonly head: Header; readonly checkpoint: StoredCheckpoint | null }
 
 export type Follower = {
-  /** @throws AppError; `REORG_BEYOND_FINALITY` means that the chain stands still until a person acts */
+  /** @throws AppError; `REORG_BEYOND_FINALITY` and `CHECKPOINT_AHEAD_OF_ROWS`: the chain stands still until a person acts */
   step(lease: Lease, signal: AbortSignal): Promise<StepResult>
 }
 
 export function createFollower(context: ChainContext): Follower {
   const { chain, clock, source, store } = context
   const dispute = createDispute(context)
+  const missing = watchMissingRows(context)
   let behindSince: number | null = null
   let tags: Tags = { finalized: null, safe: null }
   let tagsAskedAt: number | null = null
@@ -63,10 +65,11 @@ export function createFollower(context: ChainContext): Follower {
     )
   }
 
-  return {
+  const follower: Follower = {
     async step(lease, signal) {
       const checkpoint = await store.checkpoint(chain.id)
       refuseHalted(context, checkpoint)
+      await missing.refuse(checkpoint, signal)
       const head = await source.head(signal)
       const startBlock = checkpoint?.startBlock ?? (chain.startBlock === 'latest' ? head.number : chain.startBlock)
       const plan = planStep({
@@ -100,6 +103,16 @@ export function createFollower(context: ChainContext): Follower {
       if ((await dispute.judge(checkpoint, signal)) !== 'leave') return result({ kind: 'unsure' })
       tagsAskedAt = null
       return result(await rewind(context, { checkpoint, head, lease }, signal))
+    },
+  }
+  return {
+    async step(lease, signal) {
+      try {
+        return await follower.step(lease, signal)
+      } catch (error) {
+        missing.lookAgain()
+        throw error
+      }
     },
   }
 }
