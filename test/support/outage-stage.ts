@@ -12,13 +12,13 @@ import { type Forwarder, openForwarder } from './forwarder.ts'
 
 export const ALICE = '0xa11ce00000000000000000000000000000000001'
 export const BOB = '0xb0b0000000000000000000000000000000000002'
-export const CHAIN_NAME = 'local'
+const CHAIN_NAME = 'local'
 
 const WAIT_DEADLINE_MS = 30_000
 const POLL_MS = 50
 /** Its backoff after a short outage, one poll, and a busy machine. */
 export const MAX_RECOVERY_MS = 15_000
-export const MAX_STOP_MS = 10_000
+const MAX_STOP_MS = 10_000
 const NODES = 2
 
 export type Daemon = { readonly name: string; readonly process: Running; readonly http: string }
@@ -83,7 +83,9 @@ export async function openStage({ serverUrl, names, chain = {} }: StageOptions):
       const process = workplace.start(['run'], { DATABASE_URL: stage.urlOf(name), ...env })
       started.push(process)
       const http = (await process.until(/"http":"(http:[^"]+)"/))[1] ?? ''
-      await until(`${name} is ready`, async () => (await probe(http)).status === 200)
+      await until(`${name} is ready`, async () => (await probe(http)).status === 200).catch(async (error: unknown) => {
+        throw new Error(`not ready: ${(await probe(http)).text}`, { cause: error })
+      })
       return { name, process, http }
     },
     async killDaemons() {
@@ -211,11 +213,11 @@ async function isComplete(stage: Stage, name: string, transfers: number): Promis
   }
 }
 
-async function expectRowsOfChain({ anvil, urlOf, workplace }: Stage, name: string): Promise<void> {
-  const head = String(Number(await anvil.rpc('eth_blockNumber')))
-  const { code, stdout, stderr } = await workplace.run(
+async function expectRowsOfChain(stage: Stage, name: string): Promise<void> {
+  const head = String(Number(await stage.anvil.rpc('eth_blockNumber')))
+  const { code, stdout, stderr } = await stage.workplace.run(
     ['verify', '--chain', CHAIN_NAME, '--from-block', '0', '--to-block', head],
-    { DATABASE_URL: urlOf(name) },
+    { DATABASE_URL: stage.urlOf(name) },
   )
   expect(stdout + stderr).toContain('no differences')
   expect(code).toBe(0)

@@ -27,10 +27,8 @@ export async function openSmallDisk(megabytes: number): Promise<SmallDisk | { re
     return { reason: 'only root on Linux can mount a small disk' }
   const directory = await mkdtemp(join(tmpdir(), 'linkdao-disk-'))
   await chmod(directory, 0o711)
-  const { exitCode, output } = await runCommand('mount', [
-    ...['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0711`],
-    ...['linkdao-disk', directory],
-  ])
+  const options = `size=${megabytes}m,mode=0711`
+  const { exitCode, output } = await runCommand('mount', ['-t', 'tmpfs', '-o', options, 'linkdao-disk', directory])
   if (exitCode !== 0) {
     await rm(directory, { recursive: true, force: true })
     return { reason: `a small disk can not be mounted here: ${output}` }
