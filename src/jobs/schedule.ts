@@ -19,6 +19,7 @@ const SWEEP_EVERY_BEATS = 2
 /** Wallets that one run attributes at most; the next run goes on. */
 const MAX_WALLETS_PER_RUN = 500
 const NOTIFIED_PAUSE_MS = 200
+const HELD_PAUSE_MS = 500
 
 export type Jobs = { stop(): Promise<void> }
 
@@ -57,6 +58,13 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
   }
   const watching = contexts.map(context => watchMempool(context, signal))
   const listening = [hear('transactions', sweepPending), hear('users', attribute)]
+  const until = AbortSignal.any([signal, stopped.signal])
+  // What was overwritten or lost while nobody looked is not left for another minute.
+  const begin = async () => {
+    while (isHeld() && !until.aborted) await sleep(HELD_PAUSE_MS, until)
+    if (!until.aborted) await sweepAll.run()
+  }
+  const beginning = begin()
   const beating = beat(
     clock,
     [
@@ -64,12 +72,12 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
       { job: sweepPending, everyBeats: SWEEP_EVERY_BEATS },
       { job: sweepAll, pattern: EVERY_MINUTE },
     ],
-    AbortSignal.any([signal, stopped.signal]),
+    until,
   )
   return {
     async stop() {
       stopped.abort()
-      await beating
+      await Promise.all([beating, beginning])
       for (const end of await Promise.all(listening)) await end()
       await Promise.all([...[sweepPending, sweepAll, attribute].map(job => job.ended()), ...watching])
     },

@@ -1,9 +1,9 @@
 /**
  * Rows that are missing below the checkpoint: the application's tables come from an older dump than the schema `indexer`.
  *
- * The database gives the suspicion, the chain the proof: a transaction is missing if its activities would be written today and are
- * not there. So a user who was deleted or unlinked raises no alarm, whatever went with them. The chain stands still while rows are missing, because
- * each further block would hide the gap; it goes on by itself as soon as they are there again.
+ * The database gives the suspicion, the chain the proof: a transaction is missing if its activities would be written today
+ * and are not there. So a user who was deleted or unlinked raises no alarm, whatever went with them. The chain stands still while rows
+ * are missing, because each further block would hide the gap; it goes on by itself as soon as they are there again.
  */
 
 import { AppError } from '../errors.ts'

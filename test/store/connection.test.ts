@@ -3,7 +3,8 @@
  * may pass by itself passes.
  */
 
-import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { type AddressInfo, createConnection, createServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AppError, describeError } from '../../src/errors.ts'
 import { connect, inTransaction, read, type Sql } from '../../src/store/connection.ts'
@@ -134,6 +135,32 @@ describe('no way in', () => {
     )
     expect(error).toMatchObject({ code: 'DB_UNAVAILABLE', retryable: true, exitCode: 75 })
     expect(describeError(error)).not.toContain(PASSWORD)
+  })
+
+  test('somebody takes connections and closes them: tried again with pauses, and through as soon as there is a way', async () => {
+    let taken = 0
+    const door = createServer(incoming => {
+      taken += 1
+      if (taken <= 8) {
+        incoming.destroy()
+        return
+      }
+      const { port, hostname } = new URL(database.url)
+      incoming.pipe(createConnection(Number(port), hostname)).pipe(incoming)
+    })
+    door.listen(0, '127.0.0.1')
+    await once(door, 'listening')
+    const { port } = door.address() as AddressInfo
+    const started = performance.now()
+    const answer = await withPool(
+      url => (url.port = String(port)),
+      async other => read(other`select 1 as one`),
+    )
+    door.close()
+    expect([...answer]).toEqual([{ one: 1 }])
+    // Eight times half a second, of which the driver may save a few where several connections begin together.
+    expect(performance.now() - started).toBeGreaterThan(1_000)
+    expect(taken).toBeLessThan(20)
   })
 
   test('the password is wrong', async () => {
