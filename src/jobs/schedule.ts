@@ -12,7 +12,7 @@ import type { ChainContext } from '../steps/context.ts'
 import { watchMempool } from '../steps/mempool.ts'
 import { sweep } from '../steps/sweep.ts'
 import { beat } from './beat.ts'
-import { createJob, type Job } from './job.ts'
+import { createJob, createTeller, type Job } from './job.ts'
 
 const EVERY_MINUTE = '17 * * * * *'
 const SWEEP_EVERY_BEATS = 2
@@ -29,7 +29,9 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
   if (first === undefined) return { stop: async () => undefined }
   const { store, chains, log, registry, clock } = first
   const stopped = new AbortController()
-  const add = (name: string, work: () => Promise<void>) => createJob(first, { name, work, isHeld }, signal)
+  const tell = createTeller(first)
+  const add = (name: string, work: () => Promise<void>) =>
+    createJob({ work, isHeld, onError: error => tell(name, error) }, signal)
 
   const sweepRows = (scope: 'pending' | 'all') => async () => {
     const result = await sweep(store, contexts, scope, signal)

@@ -123,6 +123,15 @@ const OUTAGES: readonly Outage[] = [
     end: () => setReadOnly('off'),
   },
   {
+    what: 'Postgres lets nobody in',
+    reason: /lets nobody in/,
+    async begin() {
+      await admin`alter role current_user nologin`
+      await terminate()
+    },
+    end: async () => void (await admin`alter role current_user login`),
+  },
+  {
     what: 'Postgres is silent',
     reason: /Postgres did not answer/,
     begin: async () => stage.toPostgres.stall(),

@@ -10,6 +10,7 @@ import { AppError, describeError } from '../../src/errors.ts'
 import { connect, inTransaction, read, type Sql } from '../../src/store/connection.ts'
 import { createStore } from '../../src/store/store.ts'
 import { createDatabase, type TestDatabase } from '../support/database.ts'
+import { openForwarder } from '../support/forwarder.ts'
 import { codeOf, untilBlocked } from '../support/rows.ts'
 
 let database: TestDatabase
@@ -198,6 +199,25 @@ describe('no way in', () => {
     const error = await refusalOf(read(Promise.reject(new Error(`could not connect to ${secret} at all`))))
     expect(describeError(error)).toBe('Postgres refused a statement: could not connect to <database> at all.')
   })
+})
+
+test('a server that vanished without a word is given up by its silence, and the next one is asked', async () => {
+  const forwarder = await openForwarder(Number(new URL(database.url).port))
+  const url = new URL(database.url)
+  url.port = String(forwarder.port)
+  const other = connect(url.href, { maxConnections: 1, maxSilenceMs: 1_000 })
+  try {
+    const [before] = await read(other<{ pid: number }[]>`select pg_backend_pid() as pid`)
+    // One that is slow is not silent for longer than it may be.
+    expect(await read(other`select pg_sleep(0.7)`)).toHaveLength(1)
+    forwarder.lose()
+    expect(await codeOf(inTransaction(other, tx => tx`select 1`))).toBe('DB_UNAVAILABLE')
+    const [after] = await read(other<{ pid: number }[]>`select pg_backend_pid() as pid`)
+    expect(after?.pid).not.toBe(before?.pid)
+  } finally {
+    await other.end({ timeout: 0 })
+    await forwarder.close()
+  }
 })
 
 describe('what passes by trying again', () => {
