@@ -37,7 +37,8 @@ export function watchMissingRows(context: ChainContext): MissingRows {
       const suspects = (await store.suspects(chain.id)).filter(suspect => !cleared.has(suspect.transactionHash))
       for (const suspect of suspects.slice(0, MAX_ASKED)) {
         if (await isMissing(context, suspect, signal)) {
-          lowest ??= await store.lowestSuspect(chain.id)
+          // Where the pass takes too long, the whole chain is told.
+          lowest ??= await store.lowestSuspect(chain.id).catch(() => checkpoint.startBlock)
           throw aheadOfRows(context, checkpoint, suspect, lowest)
         }
         cleared.add(suspect.transactionHash)

@@ -186,13 +186,17 @@ test('a step under way is finished before somebody else gets an expired lease', 
   const ended: string[] = []
   let committed: Promise<unknown> = Promise.resolve()
   let claimed: Promise<Lease | null> = Promise.resolve(null)
+  let found: Promise<unknown> = Promise.resolve(null)
   await database.sql
     .begin(async application => {
       await application`insert into user_transactions (tx_hash, event_type) values (${hashOf('one')}, 'X')`
       committed = store.commitAdvance(step).then(() => ended.push('step'))
       await untilBlocked(database.sql, committed)
       claimed = other.claimLease(NAME, 'second')
-      void claimed.then(() => ended.push('claim'))
+      found = claimed.then(() => {
+        ended.push('claim')
+        return other.checkpoint(chain.id)
+      })
       await untilBlocked(database.sql, claimed, 2)
       expect(ended).toEqual([])
       throw new Error('taken back')
@@ -200,6 +204,7 @@ test('a step under way is finished before somebody else gets an expired lease', 
     .catch((error: Error) => expect(error.message).toBe('taken back'))
   await committed
   expect((await claimed)?.holder).toBe('second')
-  expect(ended).toEqual(['step', 'claim'])
+  // Whose answer comes first here, the network decides; what the claim finds, the database.
+  expect(await found).toMatchObject({ number: 0 })
   expect((await store.checkpoint(chain.id))?.number).toBe(0)
 })
