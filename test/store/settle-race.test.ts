@@ -69,7 +69,9 @@ test('a row that is derived again waits for the settling of its block, and keeps
 test('what two find at the same moment is recorded once', async () => {
   const { sql } = database
   const hash = hashOf('one')
-  await addUser(sql, ALICE)
+  // Nobody who is tracked takes part: there are no activities that one would have to wait for.
+  await sql`insert into user_transactions (tx_hash, event_type) values (${hash}, 'X')`
+  await store.enrollApplicationRows('pending')
   const followed = await followByHand(store, chain)
   await followed.advance([buildBlock(0), buildBlock(1), buildBlock(2), buildBlock(3)], { settledHeight: 1 })
   const { owners, version } = await loadOwners(store)
@@ -85,7 +87,7 @@ test('what two find at the same moment is recorded once', async () => {
   try {
     await sql
       .begin(async application => {
-        await application`insert into user_transactions (tx_hash, event_type) values (${hash}, 'X')`
+        await application`select 1 from user_transactions for update`
         both = Promise.all([store.commitFound(found), other.commitFound(found)])
         await untilBlocked(sql, both, 2)
         throw new Error('taken back')
