@@ -17,7 +17,18 @@ import {
   stopAndStart,
   trap,
 } from './deeds/process.ts'
-import { emptyBlocks, reorganise, replace, signUpBetween, trackFresh, trackOld, traffic, watch } from './deeds/world.ts'
+import {
+  comeBack,
+  emptyBlocks,
+  hesitate,
+  reorganise,
+  replace,
+  signUpBetween,
+  trackFresh,
+  trackOld,
+  traffic,
+  watch,
+} from './deeds/world.ts'
 import { inspect } from './inspect.ts'
 import type { Stage } from './stage.ts'
 
@@ -35,6 +46,8 @@ export const DEEDS: readonly Deed[] = [
   { name: 'empty blocks', weight: 4, theme: 'chain', run: emptyBlocks },
   { name: 'reorg', weight: 6, theme: 'chain', run: reorganise },
   { name: 'replace', weight: 3, theme: 'chain', run: replace },
+  { name: 'hesitate', weight: 5, theme: 'chain', run: hesitate },
+  { name: 'come back', weight: 5, theme: 'chain', run: comeBack },
   { name: 'track fresh', weight: 5, theme: 'application', run: trackFresh },
   { name: 'track old', weight: 3, theme: 'application', run: trackOld },
   { name: 'nonsense', weight: 1, theme: 'application', run: ({ application }) => application.trackNonsense() },

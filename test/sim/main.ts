@@ -3,12 +3,12 @@
  *
  * Runs seeds one after the other in a few lanes, each with a Postgres server of its own, so that a restart of one concerns one run
  * only. Prints a line for each; a failure prints what differs, what was done and how to see it again. Exit code 1 if any seed failed;
- * `--stop` ends at the first.
+ * `--stop` ends at the first. `--log` keeps a line for each of what it hit, and at the end all of it and the sources that it ran on.
  */
 import { appendFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { describeOutcome } from './report.ts'
-import { type Outcome, runSeed } from './run.ts'
+import { addUp, describeOutcome, logLine, logTotals } from './report.ts'
+import { type Counts, type Outcome, runSeed } from './run.ts'
 import { startServer } from './server.ts'
 
 const MAX_LANES = 16
@@ -46,13 +46,15 @@ const ends = minutes === null ? Number.POSITIVE_INFINITY : performance.now() + m
 let next = 0
 let done = 0
 const failed: number[] = []
+const counts: Counts[] = []
 
 async function report(outcome: Outcome): Promise<void> {
   done += 1
   if (outcome.differences.length > 0) failed.push(outcome.seed)
   const text = describeOutcome(outcome, values.verbose)
   process.stdout.write(`${text}\n`)
-  if (values.log !== undefined) await appendFile(values.log, `${text}\n`)
+  counts.push(outcome.counts)
+  if (values.log !== undefined) await appendFile(values.log, `${logLine(outcome)}\n`)
 }
 
 function isOver(): boolean {
@@ -77,4 +79,5 @@ await Promise.all(Array.from({ length: lanes }, runLane))
 const took = (performance.now() - began) / 60_000
 const verdict = failed.length === 0 ? 'all right' : `WRONG: ${failed.join(' ')}`
 process.stdout.write(`${done} runs in ${took.toFixed(1)} minutes (${(done / took).toFixed(1)} a minute): ${verdict}\n`)
+if (values.log !== undefined) await appendFile(values.log, `${logTotals(addUp(counts), done, failed, took)}\n`)
 process.exitCode = failed.length === 0 ? 0 : 1

@@ -13,13 +13,18 @@ import { loadConfig } from '../../src/config/env.ts'
 import type { Chain } from '../../src/core/chain.ts'
 import { type Anvil, startAnvil } from '../../src/demo/anvil.ts'
 import { createDice, type Dice } from '../../src/demo/dice.ts'
+import type { Held } from '../../src/demo/held.ts'
 import { createTraffic, type Traffic } from '../../src/demo/traffic.ts'
+import { systemClock } from '../../src/runtime/clock.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
 import { type Application, createApplication } from './application.ts'
 import { type Gate, openGate } from './gate.ts'
 import { createPrograms, type Program, type Programs } from './process.ts'
 import type { Server } from './server.ts'
 import { createTally, type Tally } from './tally.ts'
+
+/** A transaction that was signed, and forgotten by the pool or never shown to it. */
+export type Forgotten = Held & { readonly chain: SimChain }
 
 export type SimChain = {
   readonly chain: Chain
@@ -30,6 +35,8 @@ export type SimChain = {
   readonly worldHead: number
   /** Blocks below the head that may be replaced. */
   readonly maxDepth: number
+  /** Seconds by which its clock is late. */
+  readonly lateSeconds: number
 }
 
 /** Programs that can run beside each other, each with its own way to the database. */
@@ -46,6 +53,10 @@ export type Stage = {
   readonly gates: Readonly<Record<Slot, Gate>>
   readonly running: Map<Slot, Program>
   readonly application: Application
+  /** What may still be sent again. */
+  readonly forgotten: Forgotten[]
+  /** Whether what no chain has counts as dropped within this run. */
+  readonly dropsSoon: boolean
   readonly tally: Tally
   /** A line for every deed, for the report of a failure. */
   readonly diary: string[]
@@ -61,7 +72,13 @@ const FILES = [
 ] as const
 const SHIPPED = fileURLToPath(new URL('../../chains', import.meta.url))
 const USERS = 8
+const HESITANT = 6
+/** What a run outlives, and what it does not. */
+const DROPPED_AFTER_SECONDS = [0.5, 1, 2, 86_400] as const
+/** A chain that begins in the past has blocks that are older than every row: what nodes must remember to be believed. */
+const LATE_SECONDS = [0, 7_200, 200_000, 200_000] as const
 const MAX_PER_BLOCK = 5
+const MAX_RUN_SECONDS = 3_600
 const MAX_QUERY_ATTEMPTS = 40
 const QUERY_PAUSE_MS = 250
 
@@ -78,10 +95,12 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
     const database = `seed_${seed}_${process.pid}`
     await server.createDatabase(database)
     releases.push(() => server.dropDatabase(database))
-    const anvils: { anvil: Anvil; endpoints: FaultProxy[]; slots: number }[] = []
+    const anvils: { anvil: Anvil; endpoints: FaultProxy[]; slots: number; lateSeconds: number }[] = []
     for (const { id } of FILES) {
       const slots = dice.integer(2, 6)
-      const anvil = await startAnvil({ chainId: id, slotsInAnEpoch: slots })
+      const lateSeconds = dice.pick(LATE_SECONDS)
+      const timestamp = Math.floor(systemClock.now() / 1_000) - lateSeconds
+      const anvil = await startAnvil({ chainId: id, slotsInAnEpoch: slots, timestamp })
       releases.push(() => anvil.stop())
       const endpoints: FaultProxy[] = []
       for (let left = dice.integer(1, 3); left > 0; left -= 1) {
@@ -89,23 +108,24 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
         releases.push(() => endpoint.close())
         endpoints.push(endpoint)
       }
-      anvils.push({ anvil, endpoints, slots })
+      anvils.push({ anvil, endpoints, slots, lateSeconds })
     }
-    const env = await writeConfiguration(directory, dice, anvils)
+    const droppedAfterSeconds = dice.pick(DROPPED_AFTER_SECONDS)
+    const env = await writeConfiguration(directory, dice, anvils, droppedAfterSeconds)
     const config = loadConfig({
       env: { ...env, DATABASE_URL: server.urlOf(database) },
       cwd: directory,
       isTerminal: false,
     })
     const chains: SimChain[] = []
-    for (const { anvil, endpoints, slots } of anvils) {
+    for (const { anvil, endpoints, slots, lateSeconds } of anvils) {
       const chain = config.chains.find(one => one.chain.id === anvil.chainId)?.chain
       if (chain === undefined) throw new Error(`chain ${anvil.chainId} is not configured`)
-      const options = { anvil, chain, seed: dice.integer(0, 2 ** 31), users: USERS, maxPerBlock: MAX_PER_BLOCK }
-      const traffic = await createTraffic(options)
+      const options = { users: USERS, maxPerBlock: MAX_PER_BLOCK, hesitant: HESITANT }
+      const traffic = await createTraffic({ anvil, chain, seed: dice.integer(0, 2 ** 31), ...options })
       const worldHead = Number(await anvil.rpc('eth_blockNumber'))
       // `finalized` is two epochs behind the head.
-      chains.push({ chain, anvil, traffic, endpoints, worldHead, maxDepth: 2 * slots - 1 })
+      chains.push({ chain, anvil, traffic, endpoints, worldHead, maxDepth: 2 * slots - 1, lateSeconds })
     }
     const gates = await openGates(server, releases)
     const programs = createPrograms(directory)
@@ -122,6 +142,8 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
       gates,
       running,
       application: createApplication(query, chains[0]?.traffic.users ?? [], fork()),
+      forgotten: [],
+      dropsSoon: droppedAfterSeconds < MAX_RUN_SECONDS,
       tally: createTally(),
       diary: [],
       query,
@@ -154,6 +176,7 @@ async function writeConfiguration(
   directory: string,
   dice: Dice,
   anvils: readonly { readonly endpoints: readonly FaultProxy[] }[],
+  droppedAfterSeconds: number,
 ): Promise<Record<string, string>> {
   const chains = join(directory, 'chains')
   await mkdir(chains)
@@ -166,6 +189,7 @@ async function writeConfiguration(
       startBlock: 0,
       blockTimeSeconds: dice.pick([0.1, 0.2]),
       confirmations: dice.pick([1, 2, 3, 3, 5, 'safe', 'finalized']),
+      droppedAfterSeconds,
     }
     await writeFile(join(chains, file), JSON.stringify(own))
     env[variable] = anvils[index]?.endpoints.map(({ url }) => url).join(',') ?? ''

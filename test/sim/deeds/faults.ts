@@ -76,7 +76,8 @@ export async function longStand(stage: Stage): Promise<string> {
   for (const endpoint of endpoints) endpoint.play({ rates: {}, view })
   await own.step(2)
   await anvil.mine(dice.integer(1, 4))
-  await sleep(dice.integer(2_500, 4_000))
+  // Beyond the patience with a head that stays below the checkpoint, which is two seconds here.
+  await sleep(dice.integer(2_200, 2_800))
   const after = dice.chance(0.5) ? drawSchedule(dice) : null
   for (const endpoint of endpoints) endpoint.play(after)
   return `all endpoints of ${chain.name} stand still or lag for long: ${JSON.stringify(view)}`

@@ -6,6 +6,9 @@ import { createStore } from '../../../src/store/store.ts'
 import type { Stage } from '../stage.ts'
 import { MAX_SEND, pause, pickChain } from './pick.ts'
 
+/** Long enough for a sweep to see it in the pool, now and then. */
+const MAX_SHOWN_MS = 1_500
+
 export async function traffic(stage: Stage): Promise<string> {
   const { chain, traffic: own } = pickChain(stage)
   const deeds = await own.step(stage.dice.integer(1, MAX_SEND))
@@ -96,8 +99,8 @@ export async function signUpBetween(stage: Stage): Promise<string | null> {
   const store = createStore(server.urlOf(database))
   const words: string[] = []
   try {
-    for (let left = 3; left > 0; left -= 1) {
-      const delayMs = dice.integer(100, 400)
+    for (let left = 2; left > 0; left -= 1) {
+      const delayMs = dice.integer(100, 300)
       gates.first.setDelay(delayMs)
       for (const { traffic: own } of stage.chains) {
         const deeds = await own.step(MAX_SEND)
@@ -113,4 +116,42 @@ export async function signUpBetween(stage: Stage): Promise<string | null> {
     await store.close()
   }
   return `${words.join('; ')}, while transactions begin late and blocks come`
+}
+
+/** A transaction that the pool forgets, or that was never shown to it. The application notes it, or only a mempool tells. */
+export async function hesitate(stage: Stage): Promise<string | null> {
+  const { application, dice, forgotten, tally } = stage
+  const chain = pickChain(stage)
+  const held = await chain.traffic.hold()
+  const isShown = dice.chance(0.6)
+  const noted = dice.pick(['before', 'before', 'after', isShown ? 'never' : 'after'] as const)
+  const shownMs = dice.integer(0, MAX_SHOWN_MS)
+  if (held === null) return null
+  const words: string[] = []
+  if (noted === 'before') words.push(await application.track(held.hash, 'pending'))
+  if (isShown) {
+    await held.send()
+    await sleep(shownMs)
+    await held.drop()
+    words.push(`the pool forgets ${held.hash} after ${shownMs} ms`)
+  }
+  if (noted === 'after') words.push(await application.track(held.hash, 'pending'))
+  forgotten.push({ ...held, chain })
+  tally.add('forgotten')
+  return `${words.join('; ')}, on ${chain.chain.name}`
+}
+
+/** What was forgotten is sent again after all, or its nonce is used by another transaction. */
+export async function comeBack(stage: Stage): Promise<string | null> {
+  const { dice, forgotten, tally } = stage
+  const isAgain = dice.chance(0.5)
+  if (forgotten.length === 0) return null
+  const [one] = forgotten.splice(dice.integer(0, forgotten.length - 1), 1)
+  if (one === undefined) return null
+  const { chain, hash } = one
+  const other = isAgain ? null : await one.supplant()
+  if (isAgain) await one.send()
+  await chain.traffic.mine()
+  tally.add(isAgain ? 'sent again' : 'supplanted')
+  return `${hash} is ${isAgain ? 'sent again' : `supplanted by ${other}`} on ${chain.chain.name}`
 }
