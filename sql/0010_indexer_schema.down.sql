@@ -34,7 +34,7 @@ begin
   -- Rows of ours among the application's: without their evidence they could not be told from its own, nor kept true.
   if to_regclass('indexer.transactions') is not null and to_regclass('public.user_transactions') is not null then
     delete from public.user_transactions t using indexer.transactions i
-    where i.application_hash is null and lower(t.tx_hash) = i.tx_hash;
+    where i.application_hash is null and lower(t.tx_hash) = i.tx_hash and t.id = i.row_id;
   end if;
 
   -- One statement, for the keys among them; never cascade: what the application built upon them stops it.

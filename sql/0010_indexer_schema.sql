@@ -54,6 +54,8 @@ create index if not exists inclusions_unsettled on indexer.inclusions (chain_id,
 -- One row for each row of user_transactions: where it came from and what the daemon last made of it.
 create table if not exists indexer.transactions (
   tx_hash varchar(66) primary key,
+  -- The row that this is known of. It may go with its user, and another may come.
+  row_id uuid,
   -- The application's row: its spelling of the hash, and which of its columns stay as it set them. null: the row is ours.
   application_hash text,
   keeps_user boolean not null default false,

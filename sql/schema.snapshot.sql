@@ -271,6 +271,7 @@ create table indexer.tokens (
 
 create table indexer.transactions (
   tx_hash character varying(66) not null,
+  row_id uuid,
   application_hash text,
   keeps_user boolean not null default false,
   keeps_event_type boolean not null default false,

@@ -20,6 +20,8 @@ export type ExistingRow = {
 
 /** What the daemon remembers of a row. */
 export type Ledger = {
+  /** The row that this is remembered of: it may have gone with its user, and another may have come. */
+  readonly rowId: string | null
   readonly applicationHash: string | null
   readonly keepsUser: boolean
   readonly keepsEventType: boolean
@@ -39,6 +41,8 @@ export type RowInput = {
   readonly lowestChainId: number
   readonly existing: readonly ExistingRow[]
   readonly ledger: Ledger | null
+  /** The id that a row of our own has, or will have. */
+  readonly ownRowId: string
 }
 
 export type RowValues = {
@@ -51,8 +55,8 @@ export type RowValues = {
 }
 
 export type RowDecision = {
-  /** Rows to be written: an id for one that is there, null for a new one. */
-  readonly rows: readonly (RowValues & { readonly id: string | null })[]
+  /** Rows to be written, over one that is there or as a new one. */
+  readonly rows: readonly (RowValues & { readonly id: string; readonly isNew: boolean })[]
   readonly status: TransactionStatus
   readonly ledger: Ledger
   readonly transitions: readonly Transition[]
@@ -66,15 +70,15 @@ export function decideRow({
   lowestChainId,
   existing,
   ledger,
+  ownRowId,
 }: RowInput): RowDecision | null {
   const { inclusion, summaries } = facts
   if (lowestChainId !== inclusion.chainId) return null
-  const [adopted] = existing
-  // A row that is there without a ledger entry was inserted by the application; one that vanished, went with its user.
-  const memory = adopted === undefined ? OURS : (ledger ?? adopt(adopted))
+  const memory = remember(existing, ledger, ownRowId)
 
   const values = (row: ExistingRow | null): RowValues | null => {
-    const keeps = row === null ? OURS : keptOf(row, inclusion.transactionHash, memory)
+    // Another spelling is another row of the application, also where our own was there first.
+    const keeps = row === null || row.id === memory.rowId ? memory : adopt(row, ownRowId)
     const userId = row !== null && keeps.keepsUser ? row.userId : (summaries[0]?.userId ?? row?.userId ?? null)
     const summary = summaries.find(({ userId: id }) => id === userId)
     if (row === null && summary === undefined) return null
@@ -91,38 +95,40 @@ export function decideRow({
   const targets = existing.length > 0 ? existing : [null]
   const rows = targets.flatMap(row => {
     const written = values(row)
-    return written === null ? [] : [{ id: row?.id ?? null, ...written }]
+    return written === null ? [] : [{ id: row?.id ?? ownRowId, isNew: row === null, ...written }]
   })
   if (rows.length === 0) return null
 
   const sameBlock = previousBlockHash === inclusion.blockHash && ledger?.chainId === inclusion.chainId
-  const before = ledger?.status ?? adopted?.status ?? null
+  const before = ledger?.status ?? existing[0]?.status ?? null
   const status = includedStatus(inclusion.succeeded, settled)
   return {
     rows,
     status,
-    ledger: {
-      applicationHash: memory.applicationHash,
-      keepsUser: memory.keepsUser,
-      keepsEventType: memory.keepsEventType,
-      status,
-      chainId: inclusion.chainId,
-      wasGivenUp: false,
-    },
+    ledger: { ...memory, status, chainId: inclusion.chainId, wasGivenUp: false },
     transitions: transitionsOfInclusion(before, sameBlock, inclusion.succeeded, settled, ledger?.wasGivenUp ?? false),
   }
 }
 
-type Kept = Pick<Ledger, 'applicationHash' | 'keepsUser' | 'keepsEventType'>
+type Memory = Pick<Ledger, 'rowId' | 'applicationHash' | 'keepsUser' | 'keepsEventType'>
 
-const OURS: Kept = { applicationHash: null, keepsUser: false, keepsEventType: false }
-
-function adopt(row: ExistingRow): Kept {
-  return { applicationHash: row.hashAsWritten, keepsUser: row.userId !== null, keepsEventType: true }
+/** What is remembered from now on: of the row that was remembered, or, where it is gone, of the one that is there instead. */
+function remember(existing: readonly ExistingRow[], ledger: Ledger | null, ownRowId: string): Memory {
+  const isThere = ledger !== null && existing.some(({ id }) => id === ledger.rowId)
+  if (isThere) {
+    const { rowId, applicationHash, keepsUser, keepsEventType } = ledger
+    return { rowId, applicationHash, keepsUser, keepsEventType }
+  }
+  const [first] = existing
+  return first === undefined ? ours(ownRowId) : adopt(first, ownRowId)
 }
 
-/** What stays in one of the rows: another spelling than ours is the application's, also where our own row was there first. */
-function keptOf(row: ExistingRow, hash: Hash, memory: Kept): Kept {
-  const isRemembered = row.hashAsWritten === (memory.applicationHash ?? hash)
-  return isRemembered ? memory : adopt(row)
+/** A row that nothing is remembered of is the application's, unless it has the id that only we give. */
+function adopt(row: ExistingRow, ownRowId: string): Memory {
+  if (row.id === ownRowId) return ours(ownRowId)
+  return { rowId: row.id, applicationHash: row.hashAsWritten, keepsUser: row.userId !== null, keepsEventType: true }
+}
+
+function ours(ownRowId: string): Memory {
+  return { rowId: ownRowId, applicationHash: null, keepsUser: false, keepsEventType: false }
 }

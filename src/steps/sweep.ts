@@ -26,13 +26,14 @@ export type SweepResult = {
   readonly dropped: number
 }
 
-/** @param scope `all` also compares rows that are not pending: costs a pass over the table */
+/** @param scope `all` also compares rows that are not pending, and looks for what was lost: costs a pass over the tables */
 export async function sweep(
   store: Store,
   contexts: readonly ChainContext[],
   scope: 'pending' | 'all',
   signal: AbortSignal,
 ): Promise<SweepResult> {
+  if (scope === 'all') await store.queueOwnerless()
   const enrolled = await store.enrollApplicationRows(scope)
   const restored = await store.restoreRows(new Map(contexts.map(({ chain }) => [chain.id, chain])), scope)
   const unseen: Hash[] = []

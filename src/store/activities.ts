@@ -2,18 +2,10 @@
  * Rows of `wallet_activity` that this daemon owns: those with a block hash. Rows that the application wrote are never touched.
  */
 
-import { v5 as uuidv5 } from 'uuid'
 import type { ClassifiedRow } from '../core/classify.ts'
 import type { ActivityRow, Address, Hash, Json, Metadata } from '../core/types.ts'
 import type { Sql, Tx } from './connection.ts'
-
-/** The namespace of the rows' ids: fixed for ever, or the same fact would get another id. */
-const NAMESPACE = '6f0d3f4e-2c52-5b7e-9a63-1d0c8f1e7b25'
-
-/** The id of a row: UUIDv5 (RFC 9562) of what it is about. */
-function activityId(row: Pick<ActivityRow, 'idName'>): string {
-  return uuidv5(row.idName, NAMESPACE)
-}
+import { activityId } from './ids.ts'
 
 /** The type of a `metadata` column: LinkDAO's own migration made it text, ours jsonb. Both are written correctly. */
 async function metadataType(sql: Sql | Tx): Promise<'jsonb' | 'text'> {

@@ -32,6 +32,11 @@ export function arrayTypes(): Record<string, ArrayType> {
   ])
 }
 
+/** As text, to be cast in SQL: the driver takes an array that begins with a boolean for one boolean. */
+export function booleans(values: readonly (boolean | null)[]): (string | null)[] {
+  return values.map(value => (value === null ? null : String(value)))
+}
+
 function entry(oid: number, parseElement: (element: string) => unknown): [string, ArrayType] {
   const parse = (text: string) => parseArray(text).map(element => (element === null ? null : parseElement(element)))
   return [`array_${oid}`, { to: oid, from: [oid], serialize: serializeArray, parse }]

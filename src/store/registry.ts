@@ -95,6 +95,21 @@ export async function holdRegistry(tx: Tx, version: number): Promise<void> {
 }
 
 /**
+ * Queues wallets whose activities have lost their owner: it was a former one, who is deleted now, so that the set did not change.
+ *
+ * @returns how many
+ */
+export async function queueOwnerless(sql: Sql): Promise<number> {
+  const queued = await read(sql`
+    insert into indexer.attribution_queue (address, queued_at)
+    select distinct w.address, clock_timestamp() from wallet_activity a join indexer.wallets w on w.address = a.wallet_address
+    where a.user_id is null and a.block_hash is not null and w.tracked and w.user_id is not null
+    on conflict (address) do nothing
+    returning 1`)
+  return queued.length
+}
+
+/**
  * Gives rows of one queued wallet to its present owner: null owners of its activities are filled, its transactions derived again.
  *
  * @returns false when the queue is empty

@@ -7,7 +7,9 @@
 
 import type { Chain } from '../core/chain.ts'
 import type { Hash } from '../core/types.ts'
+import { booleans } from './array-types.ts'
 import { inTransaction, read, type Sql } from './connection.ts'
+import { transactionRowId } from './ids.ts'
 import { ownersOf } from './registry.ts'
 import { rederiveTransactions } from './transactions.ts'
 
@@ -16,23 +18,38 @@ const MAX_RESTORED = 500
 
 /** Takes note of rows that are new here. @returns how many */
 export async function enrollApplicationRows(sql: Sql, scope: 'pending' | 'all'): Promise<number> {
+  type Row = { id: string; hash: Hash; tx_hash: string; has_user: boolean; status: string }
   return inTransaction(sql, async tx => {
     // The column allows a status of null.
-    const enrolled = await tx`
-      insert into indexer.transactions (tx_hash, application_hash, keeps_user, keeps_event_type, status, malformed)
-      select distinct on (lower(u.tx_hash)) lower(u.tx_hash), u.tx_hash, u.user_id is not null, true, coalesce(u.status, 'pending'),
-        lower(u.tx_hash) !~ '^0x[0-9a-f]{64}$'
+    const rows = await tx<Row[]>`
+      select distinct on (lower(u.tx_hash)) u.id, lower(u.tx_hash) as hash, u.tx_hash, u.user_id is not null as has_user,
+        coalesce(u.status, 'pending') as status
       from user_transactions u
       where ${scope === 'pending' ? tx`u.status = 'pending'` : tx`true`}
         and not exists (select 1 from indexer.transactions k where k.tx_hash = lower(u.tx_hash))
       order by lower(u.tx_hash), u.created_at, u.id
-      limit ${MAX_ENROLLED}
+      limit ${MAX_ENROLLED}`
+    if (rows.length === 0) return 0
+    // A row of ours that nothing is remembered of: the tables are from another backup than our own.
+    const isOurs = rows.map(row => row.id === transactionRowId(row.hash))
+    const enrolled = await tx`
+      insert into indexer.transactions (tx_hash, row_id, application_hash, keeps_user, keeps_event_type, status, malformed)
+      select hash, id, case when not ours then tx_hash end, has_user and not ours, not ours, status, hash !~ '^0x[0-9a-f]{64}$'
+      from unnest(
+        ${rows.map(row => row.id)}::uuid[], ${rows.map(row => row.hash)}::text[], ${rows.map(row => row.tx_hash)}::text[],
+        ${rows.map(row => row.status)}::text[], ${booleans(rows.map(row => row.has_user))}::text[]::boolean[],
+        ${booleans(isOurs)}::text[]::boolean[]
+      ) as r (id, hash, tx_hash, status, has_user, ours)
       on conflict (tx_hash) do nothing`
     return enrolled.count
   })
 }
 
-/** Sets right what the application overwrote: pending rows that were decided, or (`all`) any difference. @returns how many */
+/**
+ * Sets right what the application overwrote: pending rows that were decided, or (`all`) any difference, and rows that are gone.
+ *
+ * @returns how many
+ */
 export async function restoreRows(
   sql: Sql,
   chains: ReadonlyMap<number, Chain>,
@@ -47,7 +64,8 @@ export async function restoreRows(
       and k.chain_id = any(${[...chains.keys()]}::integer[])
       and (u.status is distinct from k.status or u.block_number is distinct from i.block_number)
     limit ${MAX_RESTORED}`)
-  const hashes = rows.map(row => row.tx_hash)
+  const lost = scope === 'all' ? await findLost(sql, chains) : []
+  const hashes = [...rows.map(row => row.tx_hash), ...lost]
   if (hashes.length > 0) {
     await inTransaction(sql, async tx => rederiveTransactions(tx, chains, hashes, await ownersOf(tx, hashes)))
   }
@@ -57,6 +75,20 @@ export async function restoreRows(
     from indexer.transactions k
     where k.tx_hash = lower(u.tx_hash) and k.verdict is not null and u.status is distinct from k.status`)
   return hashes.length + unseen.count
+}
+
+/** Transactions whose row went with its user, where another user takes part: also who does not own what the first one told of. */
+async function findLost(sql: Sql, chains: ReadonlyMap<number, Chain>): Promise<Hash[]> {
+  const rows = await read(sql<{ tx_hash: Hash }[]>`
+    select k.tx_hash from indexer.transactions k
+    where k.chain_id = any(${[...chains.keys()]}::integer[])
+      and not exists (select 1 from user_transactions u where lower(u.tx_hash) = k.tx_hash)
+      and exists (
+        select 1 from wallet_activity a join indexer.wallets w on w.address = a.wallet_address
+        where a.tx_hash = k.tx_hash and a.block_hash is not null and w.tracked and w.user_id is not null
+      )
+    limit ${MAX_RESTORED}`)
+  return rows.map(row => row.tx_hash)
 }
 
 /** Hashes that no chain has shown yet: a block that holds one is told of even if no tracked wallet takes part. */

@@ -60,12 +60,14 @@ export type Store = {
   loadWallets(sinceVersion: number): AsyncGenerator<readonly registry.WalletChange[]>
   /** @returns false when no wallet waits */
   attributeNextWallet(chains: ReadonlyMap<number, Chain>): Promise<boolean>
+  /** Queues wallets whose activities lost the former owner they named. @returns how many */
+  queueOwnerless(): Promise<number>
   addToWatchlist(address: Address, label: string | null): Promise<boolean>
   removeFromWatchlist(address: Address): Promise<boolean>
   watchlist(): Promise<registry.WatchedWallet[]>
 
   enrollApplicationRows(scope: 'pending' | 'all'): Promise<number>
-  /** Sets right what the application overwrote. @returns how many rows */
+  /** Sets right what the application overwrote, and brings back what went with a user. @returns how many rows */
   restoreRows(chains: ReadonlyMap<number, Chain>, scope: 'pending' | 'all'): Promise<number>
   sought(): Promise<Set<Hash>>
   nextSought(limit: number, notWithinMs: number): Promise<Hash[]>
@@ -132,6 +134,7 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     syncWallets: () => registry.syncWallets(sql),
     loadWallets: sinceVersion => registry.loadWallets(sql, sinceVersion),
     attributeNextWallet: chains => registry.attributeNextWallet(sql, chains),
+    queueOwnerless: () => registry.queueOwnerless(sql),
     addToWatchlist: (address, label) => registry.addToWatchlist(sql, address, label),
     removeFromWatchlist: address => registry.removeFromWatchlist(sql, address),
     watchlist: () => registry.listWatchlist(sql),

@@ -58,7 +58,7 @@ export async function loadStory(sql: Sql, hash: Hash): Promise<Story> {
         select coalesce(jsonb_agg(jsonb_build_object(
           'hashAsWritten', u.tx_hash, 'userId', u.user_id, 'chain', u.chain, 'eventType', u.event_type, 'status', u.status,
           'amount', trim_scale(u.amount)::text, 'token', u.token, 'blockNumber', u.block_number,
-          'writtenBy', case when k.application_hash is null then 'daemon' else 'application' end
+          'writtenBy', case when k.application_hash is null and k.row_id = u.id then 'daemon' else 'application' end
         ) order by u.created_at), '[]')
         from user_transactions u left join indexer.transactions k on k.tx_hash = lower(u.tx_hash) where lower(u.tx_hash) = ${hash}
       ),

@@ -12,7 +12,9 @@ import { decideRow, type ExistingRow, type Ledger, type RowDecision } from '../c
 import type { Address, Hash, Inclusion, TransactionFacts, TransactionStatus } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import { loadActivities } from './activities.ts'
+import { booleans } from './array-types.ts'
 import type { Tx } from './connection.ts'
+import { transactionRowId } from './ids.ts'
 
 type InclusionRow = {
   tx_hash: Hash
@@ -221,6 +223,7 @@ async function loadLedger(tx: Tx, hashes: readonly Hash[]): Promise<Map<string, 
   const rows = await tx<
     {
       tx_hash: string
+      row_id: string | null
       application_hash: string | null
       keeps_user: boolean
       keeps_event_type: boolean
@@ -233,6 +236,7 @@ async function loadLedger(tx: Tx, hashes: readonly Hash[]): Promise<Map<string, 
     rows.map(row => [
       row.tx_hash,
       {
+        rowId: row.row_id,
         applicationHash: row.application_hash,
         keepsUser: row.keeps_user,
         keepsEventType: row.keeps_event_type,
@@ -261,7 +265,12 @@ async function writeRows(tx: Tx, chain: Chain, pending: readonly Pending[]): Pro
   const existing = await loadExisting(tx, hashes)
   const decided: Decided[] = pending.flatMap(item => {
     const hash = item.facts.inclusion.transactionHash
-    const decision = decideRow({ ...item, existing: existing.get(hash) ?? [], ledger: ledger.get(hash) ?? null })
+    const decision = decideRow({
+      ...item,
+      existing: existing.get(hash) ?? [],
+      ledger: ledger.get(hash) ?? null,
+      ownRowId: transactionRowId(hash),
+    })
     return decision === null ? [] : [{ ...decision, inclusion: item.facts.inclusion }]
   })
   if (decided.length === 0) return
@@ -295,40 +304,42 @@ async function upsertInclusions(tx: Tx, inclusions: readonly StoredInclusion[]):
 
 async function upsertLedger(tx: Tx, decided: readonly Decided[]): Promise<void> {
   await tx`
-    insert into indexer.transactions as known (tx_hash, application_hash, keeps_user, keeps_event_type, status, chain_id)
+    insert into indexer.transactions as known (tx_hash, row_id, application_hash, keeps_user, keeps_event_type, status, chain_id)
     select * from unnest(
       ${decided.map(({ inclusion }) => inclusion.transactionHash)}::text[],
-      ${decided.map(({ ledger }) => ledger.applicationHash)}::text[],
+      ${decided.map(({ ledger }) => ledger.rowId)}::uuid[], ${decided.map(({ ledger }) => ledger.applicationHash)}::text[],
       ${booleans(decided.map(({ ledger }) => ledger.keepsUser))}::text[]::boolean[],
       ${booleans(decided.map(({ ledger }) => ledger.keepsEventType))}::text[]::boolean[],
       ${decided.map(({ ledger }) => ledger.status)}::text[],
       ${decided.map(({ ledger }) => ledger.chainId)}::integer[]
     )
     on conflict (tx_hash) do update set
-      application_hash = excluded.application_hash, keeps_user = excluded.keeps_user, keeps_event_type = excluded.keeps_event_type,
-      status = excluded.status, chain_id = excluded.chain_id,
+      row_id = excluded.row_id, application_hash = excluded.application_hash, keeps_user = excluded.keeps_user,
+      keeps_event_type = excluded.keeps_event_type, status = excluded.status, chain_id = excluded.chain_id,
       verdict = null, replaced_by = null, replaced_chain_id = null, replaced_block = null
-    where (known.application_hash, known.keeps_user, known.keeps_event_type, known.status, known.chain_id) is distinct from
-      (excluded.application_hash, excluded.keeps_user, excluded.keeps_event_type, excluded.status, excluded.chain_id)`
+    where (known.row_id, known.application_hash, known.keeps_user, known.keeps_event_type, known.status, known.chain_id)
+      is distinct from
+      (excluded.row_id, excluded.application_hash, excluded.keeps_user, excluded.keeps_event_type, excluded.status, excluded.chain_id)`
 }
 
 async function insertRows(tx: Tx, chain: Chain, decided: readonly Decided[]): Promise<void> {
   const rows = decided.flatMap(({ rows: own, inclusion, status }) =>
-    own.filter(({ id }) => id === null).map(row => ({ ...row, inclusion, status })),
+    own.filter(({ isNew }) => isNew).map(row => ({ ...row, inclusion, status })),
   )
   if (rows.length === 0) return
   const inserted = await tx`
     insert into user_transactions
-      (user_id, tx_hash, chain, event_type, token, token_address, amount, raw_amount, status, block_number, "timestamp")
-    select user_id, tx_hash, ${chain.label}, event_type, token, token_address, amount, raw_amount, status, block_number,
+      (id, user_id, tx_hash, chain, event_type, token, token_address, amount, raw_amount, status, block_number, "timestamp")
+    select id, user_id, tx_hash, ${chain.label}, event_type, token, token_address, amount, raw_amount, status, block_number,
       to_timestamp(block_time) at time zone 'UTC'
     from unnest(
-      ${rows.map(row => row.userId)}::uuid[], ${rows.map(row => row.inclusion.transactionHash)}::text[],
+      ${rows.map(row => row.id)}::uuid[], ${rows.map(row => row.userId)}::uuid[],
+      ${rows.map(row => row.inclusion.transactionHash)}::text[],
       ${rows.map(row => row.eventType)}::text[], ${rows.map(row => row.token)}::text[],
       ${rows.map(row => row.tokenAddress)}::text[], ${rows.map(row => row.amount)}::numeric[],
       ${rows.map(row => row.rawAmount?.toString() ?? null)}::numeric[], ${rows.map(row => row.status)}::text[],
       ${rows.map(row => row.inclusion.blockNumber)}::integer[], ${rows.map(row => row.inclusion.timestamp)}::double precision[]
-    ) as r (user_id, tx_hash, event_type, token, token_address, amount, raw_amount, status, block_number, block_time)
+    ) as r (id, user_id, tx_hash, event_type, token, token_address, amount, raw_amount, status, block_number, block_time)
     on conflict (tx_hash) do nothing`
   if (inserted.count < rows.length) {
     throw new AppError('DB_CONFLICT', 'The application inserted a row for the same transaction at the same moment.')
@@ -337,7 +348,7 @@ async function insertRows(tx: Tx, chain: Chain, decided: readonly Decided[]): Pr
 
 async function updateRows(tx: Tx, chain: Chain, decided: readonly Decided[]): Promise<void> {
   const rows = decided.flatMap(({ rows: own, inclusion, status }) =>
-    own.filter(({ id }) => id !== null).map(row => ({ ...row, inclusion, status })),
+    own.filter(({ isNew }) => !isNew).map(row => ({ ...row, inclusion, status })),
   )
   if (rows.length === 0) return
   await tx`
@@ -375,9 +386,4 @@ async function insertTransitions(
       ${rows.map(({ transition }) => transition.reason)}::text[], ${rows.map(({ inclusion }) => inclusion.blockNumber)}::bigint[],
       ${rows.map(({ inclusion }) => inclusion.blockHash)}::text[]
     )`
-}
-
-/** As text, to be cast in SQL: the driver sends an array of booleans as one boolean, and any text for a boolean as false. */
-function booleans(values: readonly (boolean | null)[]): (string | null)[] {
-  return values.map(value => (value === null ? null : String(value)))
 }

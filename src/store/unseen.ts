@@ -10,6 +10,7 @@ import type { Chain } from '../core/chain.ts'
 import type { PendingRow } from '../core/pending.ts'
 import type { Address, Hash } from '../core/types.ts'
 import { inTransaction, read, type Sql, type Tx } from './connection.ts'
+import { transactionRowId } from './ids.ts'
 
 export type Unseen = {
   readonly hash: Hash
@@ -60,16 +61,17 @@ export async function noteSender(sql: Sql, hash: Hash, chainId: number, sender: 
  */
 export async function notePending(sql: Sql, chain: Chain, row: PendingRow): Promise<void> {
   await noteSender(sql, row.hash, chain.id, row.sender, row.nonce)
+  const id = transactionRowId(row.hash)
   await read(sql`
     with noted as (
-      insert into indexer.transactions (tx_hash, status, sender, nonce, nonce_chain_id)
-      select ${row.hash}, 'pending', ${row.sender}, ${row.nonce}, ${chain.id}
+      insert into indexer.transactions (tx_hash, row_id, status, sender, nonce, nonce_chain_id)
+      select ${row.hash}, ${id}, 'pending', ${row.sender}, ${row.nonce}, ${chain.id}
       where not exists (select 1 from user_transactions u where lower(u.tx_hash) = ${row.hash})
       on conflict (tx_hash) do nothing
       returning tx_hash
     )
-    insert into user_transactions (user_id, tx_hash, chain, event_type, status, "timestamp")
-    select ${row.userId}, tx_hash, ${chain.label}, ${row.eventType}, 'pending', now() at time zone 'UTC' from noted
+    insert into user_transactions (id, user_id, tx_hash, chain, event_type, status, "timestamp")
+    select ${id}, ${row.userId}, tx_hash, ${chain.label}, ${row.eventType}, 'pending', now() at time zone 'UTC' from noted
     on conflict (tx_hash) do nothing`)
 }
 

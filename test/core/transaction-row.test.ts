@@ -27,6 +27,7 @@ const summary = (userId: string, eventType: string, amount: string | null = '1')
   token: amount === null ? null : 'ETH',
   tokenAddress: null,
 })
+const OWN = 'own'
 const row = (changes: Partial<ExistingRow> = {}): ExistingRow => ({
   id: 'row',
   hashAsWritten: HASH,
@@ -35,7 +36,9 @@ const row = (changes: Partial<ExistingRow> = {}): ExistingRow => ({
   status: 'pending',
   ...changes,
 })
+const ownRow = (changes: Partial<ExistingRow> = {}): ExistingRow => row({ id: OWN, eventType: 'TRANSFER', ...changes })
 const ours: Ledger = {
+  rowId: OWN,
   applicationHash: null,
   keepsUser: false,
   keepsEventType: false,
@@ -43,7 +46,7 @@ const ours: Ledger = {
   chainId: 5,
   wasGivenUp: false,
 }
-const adopted: Ledger = { ...ours, applicationHash: HASH, keepsUser: true, keepsEventType: true }
+const adopted: Ledger = { ...ours, rowId: 'row', applicationHash: HASH, keepsUser: true, keepsEventType: true }
 
 type Changes = Partial<Omit<RowInput, 'facts'>> & {
   readonly summaries?: readonly UserSummary[]
@@ -58,21 +61,27 @@ function decide({ summaries = [summary('alice', 'TRANSFER')], inclusion: other =
     lowestChainId: 5,
     existing: [],
     ledger: null,
+    ownRowId: OWN,
     ...changes,
   })
 }
 
 const briefs = (changes: Changes) =>
-  decide(changes)?.rows.map(({ id, userId, eventType, amount }) => [id, userId, eventType, amount]) ?? null
+  decide(changes)?.rows.map(({ id, isNew, userId, eventType, amount }) => [
+    isNew ? 'new' : id,
+    userId,
+    eventType,
+    amount,
+  ]) ?? null
 
 describe('the rows that are written', () => {
   test.each<[string, Changes, unknown]>([
-    ['a new one for the first user', {}, [[null, 'alice', 'TRANSFER', '1']]],
+    ['a new one for the first user', {}, [['new', 'alice', 'TRANSFER', '1']]],
     ['none where no user takes part', { summaries: [] }, null],
     [
       'of two users the first',
       { summaries: [summary('bob', 'MINT', '2'), summary('alice', 'TRANSFER')] },
-      [[null, 'bob', 'MINT', '2']],
+      [['new', 'bob', 'MINT', '2']],
     ],
     [
       'the application’s keeps user and event type, and gets the facts of that user',
@@ -110,23 +119,42 @@ describe('the rows that are written', () => {
     ],
     [
       'our own gets what the present owners make of it',
-      { existing: [row({ eventType: 'TRANSFER' })], ledger: ours, summaries: [summary('bob', 'MINT', '2')] },
-      [['row', 'bob', 'MINT', '2']],
+      { existing: [ownRow()], ledger: ours, summaries: [summary('bob', 'MINT', '2')] },
+      [['own', 'bob', 'MINT', '2']],
     ],
     [
       'our own stays with its user when nobody takes part any more',
-      { existing: [row({ eventType: 'TRANSFER' })], ledger: ours, summaries: [] },
-      [['row', 'alice', 'TRANSFER', null]],
+      { existing: [ownRow()], ledger: ours, summaries: [] },
+      [['own', 'alice', 'TRANSFER', null]],
     ],
     [
       'our own that went with its user comes back for the next participant',
       { ledger: { ...ours, status: 'confirmed' }, summaries: [summary('bob', 'MINT', '2')] },
-      [[null, 'bob', 'MINT', '2']],
+      [['new', 'bob', 'MINT', '2']],
     ],
     [
       'the application’s that went with its user comes back as ours',
       { ledger: adopted, summaries: [summary('bob', 'MINT', '2')] },
-      [[null, 'bob', 'MINT', '2']],
+      [['new', 'bob', 'MINT', '2']],
+    ],
+    [
+      'the application’s that came after our own went with its user keeps both',
+      { existing: [row()], ledger: ours, summaries: [summary('bob', 'MINT', '2')] },
+      [['row', 'alice', 'PURCHASE', null]],
+    ],
+    [
+      'the application’s that came after another of its own keeps what it has, not what that one had',
+      {
+        existing: [row({ userId: null })],
+        ledger: { ...adopted, rowId: 'gone' },
+        summaries: [summary('bob', 'MINT', '2')],
+      },
+      [['row', 'bob', 'PURCHASE', '2']],
+    ],
+    [
+      'our own is known by its id where nothing is remembered of it',
+      { existing: [ownRow()], ledger: null, summaries: [summary('bob', 'MINT', '2')] },
+      [['own', 'bob', 'MINT', '2']],
     ],
     [
       'each of two spellings keeps its own user and event type',
@@ -145,15 +173,12 @@ describe('the rows that are written', () => {
     [
       'the application’s other spelling is adopted beside our own',
       {
-        existing: [
-          row({ eventType: 'TRANSFER' }),
-          row({ id: 'other', hashAsWritten: SHOUTED, userId: 'alice', eventType: 'SALE' }),
-        ],
+        existing: [ownRow(), row({ id: 'other', hashAsWritten: SHOUTED, userId: 'alice', eventType: 'SALE' })],
         ledger: ours,
         summaries: [summary('bob', 'MINT', '2'), summary('alice', 'TRANSFER')],
       },
       [
-        ['row', 'bob', 'MINT', '2'],
+        ['own', 'bob', 'MINT', '2'],
         ['other', 'alice', 'SALE', '1'],
       ],
     ],
@@ -164,11 +189,15 @@ describe('the rows that are written', () => {
 
 describe('what is remembered', () => {
   test.each<[string, Changes, Partial<Ledger>]>([
-    ['a row of our own keeps nothing', {}, { applicationHash: null, keepsUser: false, keepsEventType: false }],
+    [
+      'a row of our own keeps nothing',
+      {},
+      { rowId: OWN, applicationHash: null, keepsUser: false, keepsEventType: false },
+    ],
     [
       'the application’s spelling',
       { existing: [row({ hashAsWritten: SHOUTED })] },
-      { applicationHash: SHOUTED, keepsUser: true, keepsEventType: true },
+      { rowId: 'row', applicationHash: SHOUTED, keepsUser: true, keepsEventType: true },
     ],
     [
       'that it had no user',
@@ -177,13 +206,18 @@ describe('what is remembered', () => {
     ],
     [
       'what was remembered before',
-      { existing: [row()], ledger: ours },
-      { applicationHash: null, keepsUser: false, keepsEventType: false },
+      { existing: [row(), ownRow()], ledger: ours },
+      { rowId: OWN, applicationHash: null, keepsUser: false, keepsEventType: false },
     ],
     [
       'nothing of a row that vanished',
       { ledger: adopted },
-      { applicationHash: null, keepsUser: false, keepsEventType: false },
+      { rowId: OWN, applicationHash: null, keepsUser: false, keepsEventType: false },
+    ],
+    [
+      'the row that came after it',
+      { existing: [row()], ledger: ours },
+      { rowId: 'row', applicationHash: HASH, keepsUser: true, keepsEventType: true },
     ],
     ['the chain and the status', { settled: true }, { chainId: 5, status: 'confirmed' }],
   ])('%s', (_name, changes, expected) => {
@@ -202,13 +236,13 @@ describe('a hash on two chains', () => {
     const later = decide({
       inclusion: lower,
       lowestChainId: 1,
-      existing: [row()],
+      existing: [ownRow()],
       ledger: { ...ours, status: 'confirmed' },
     })
     expect(later).toMatchObject({ ledger: { chainId: 1 }, status: 'pending' })
     expect(later?.transitions).toEqual([{ from: 'confirmed', to: 'pending', reason: 'included' }])
     const first = decide({ inclusion: lower, lowestChainId: 1 })
-    expect(first?.rows.map(({ id: _id, ...rest }) => rest)).toEqual(later?.rows.map(({ id: _id, ...rest }) => rest))
+    expect(first?.rows).toEqual(later?.rows.map(one => ({ ...one, isNew: true })))
     expect(first?.ledger).toEqual(later?.ledger)
   })
 
@@ -281,6 +315,7 @@ describe('status and transitions', () => {
       fc.record({
         status,
         chainId: fc.option(fc.constantFrom(1, 5)),
+        rowId: fc.option(fc.constantFrom('0', '1', OWN)),
         keepsUser: fc.boolean(),
         keepsEventType: fc.boolean(),
       }),
@@ -313,7 +348,7 @@ describe('status and transitions', () => {
           if (decision === null) return
           const written = decision.rows.map((one, i) =>
             row({
-              id: one.id ?? 'new',
+              id: one.id,
               userId: one.userId,
               eventType: one.eventType,
               status: decision.status,
@@ -328,9 +363,7 @@ describe('status and transitions', () => {
           })
           expect(again?.transitions).toEqual([])
           expect(again?.ledger).toEqual(decision.ledger)
-          expect(again?.rows.map(({ id: _id, ...rest }) => rest)).toEqual(
-            decision.rows.map(({ id: _id, ...rest }) => rest),
-          )
+          expect(again?.rows).toEqual(decision.rows.map(one => ({ ...one, isNew: false })))
         },
       ),
       atLeast(500),

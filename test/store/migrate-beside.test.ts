@@ -108,10 +108,10 @@ describe("Beside the application's own tables", () => {
       insert into wallet_activity (wallet_address, activity_type, block_hash) values ('0x01', 'TRANSFER_IN', '0xb1')
     `
     await database.sql`insert into user_transactions (tx_hash, event_type) values ('0x02', 'TRANSFER')`
-    await database.sql`insert into indexer.transactions (tx_hash, status) values ('0x02', 'pending')`
+    await database.sql`insert into indexer.transactions (tx_hash, row_id, status) select tx_hash, id, 'pending' from user_transactions where tx_hash = '0x02'`
     await database.sql`
-      insert into indexer.transactions (tx_hash, application_hash, status)
-      select lower(tx_hash), tx_hash, 'pending' from user_transactions where tx_hash <> '0x02'
+      insert into indexer.transactions (tx_hash, row_id, application_hash, status)
+      select lower(tx_hash), id, tx_hash, 'pending' from user_transactions where tx_hash <> '0x02'
     `
     await expect(revert(database.url)).rejects.toMatchObject({
       code: 'MIGRATION_REFUSED',

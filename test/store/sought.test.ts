@@ -11,6 +11,7 @@ import {
   addUser,
   BOB,
   buildBlock,
+  CAROL,
   followByHand,
   hashOf,
   headerOf,
@@ -295,4 +296,58 @@ describe('what the application overwrote', () => {
     await Promise.all([1, 2, 3].map(() => store.restoreRows(chains, 'all')))
     expect([...(await rows())]).toEqual(before)
   })
+})
+
+/** Bob takes part in a transaction that the application noted for Carol, who does not. */
+const lose = async () => {
+  const bob = await addUser(database.sql, BOB)
+  const carol = await addUser(database.sql, CAROL)
+  await track(hashOf('one'), { user: carol })
+  await store.enrollApplicationRows('pending')
+  const followed = await followByHand(store, chain)
+  await followed.advance([buildBlock(0, [{ name: 'one', from: BOB, to: STRANGER }]), buildBlock(1), buildBlock(2)])
+  await database.sql`delete from users where id = ${carol}`
+  expect([...(await rows())]).toEqual([])
+  return { bob }
+}
+const usersOfRows = async () =>
+  (await database.sql<{ user_id: string }[]>`select user_id from user_transactions`).map(row => row.user_id)
+
+describe('rows that went with their user', () => {
+  test('come back for the next participant, who need not have had a part in what is gone', async () => {
+    const { bob } = await lose()
+    expect(await store.restoreRows(chains, 'pending')).toBe(0)
+    expect(await store.restoreRows(chains, 'all')).toBe(1)
+    expect([...(await rows())]).toMatchObject([{ status: 'confirmed', block_number: 0, event_type: 'TRANSFER' }])
+    expect(await usersOfRows()).toEqual([bob])
+    expect(await store.restoreRows(chains, 'all')).toBe(0)
+  })
+
+  test('do not come back where nobody is left', async () => {
+    const { bob } = await lose()
+    await database.sql`delete from users where id = ${bob}`
+    await store.syncWallets()
+    expect(await store.restoreRows(chains, 'all')).toBe(0)
+    expect([...(await rows())]).toEqual([])
+  })
+
+  test('and are inserted anew by the application keep what it says now, not what is remembered of them', async () => {
+    const { bob } = await lose()
+    expect(await store.restoreRows(chains, 'all')).toBe(1)
+    await database.sql`delete from user_transactions`
+    await database.sql`
+      insert into user_transactions (user_id, tx_hash, event_type, status) values (${bob}, ${hashOf('one')}, 'SECOND_SALE', 'pending')`
+    await store.restoreRows(chains, 'pending')
+    expect([...(await rows())]).toMatchObject([{ status: 'confirmed', event_type: 'SECOND_SALE', amount: '1' }])
+    expect(await store.story(hashOf('one'))).toMatchObject({ rows: [{ writtenBy: 'application' }] })
+  })
+})
+
+test('a row of ours that nothing is remembered of is taken note of as ours', async () => {
+  await addUser(database.sql, ALICE)
+  const followed = await followByHand(store, chain)
+  await followed.advance([buildBlock(0, [{ name: 'one' }])])
+  await database.sql`delete from indexer.transactions`
+  expect(await store.enrollApplicationRows('all')).toBe(1)
+  expect(await memory()).toMatchObject([{ application_hash: null, keeps_user: false, keeps_event_type: false }])
 })

@@ -303,6 +303,36 @@ describe('giving rows to their owners', () => {
     expect(await usersOf('one')).toEqual({ row: [alice], activities: { [ALICE]: alice, [BOB]: null } })
   })
 
+  test('when a former owner is deleted: the activities that named them get the present one', async () => {
+    const alice = await addUser(database.sql, ALICE)
+    await followed.advance([block])
+    await database.sql`update users set wallet_address = ${CAROL} where id = ${alice}`
+    const heir = await addUser(database.sql, ALICE)
+    await store.syncWallets()
+    await attributeAll()
+    expect(await usersOf('one')).toEqual({ row: [heir], activities: { [ALICE]: alice } })
+    expect(await store.queueOwnerless()).toBe(0)
+    await database.sql`delete from users where id = ${alice}`
+    // Nothing of that user is in the set any more: the comparison has nothing to queue.
+    await store.syncWallets()
+    expect(await store.totals()).toMatchObject({ wallets: { waitingForAttribution: 0 } })
+    expect((await usersOf('one')).activities).toEqual({ [ALICE]: null })
+    expect(await store.queueOwnerless()).toBe(1)
+    await attributeAll()
+    expect(await usersOf('one')).toEqual({ row: [heir], activities: { [ALICE]: heir } })
+    expect(await store.queueOwnerless()).toBe(0)
+  })
+
+  test('which nobody owns or the application wrote are not queued for being without an owner', async () => {
+    await store.addToWatchlist(ALICE, null)
+    await followed.advance([block])
+    const bob = await addUser(database.sql, BOB)
+    await database.sql`insert into wallet_activity (wallet_address, activity_type, chain_id) values (${BOB}, 'LOGIN', 1)`
+    await store.syncWallets()
+    expect(await store.queueOwnerless()).toBe(0)
+    expect(bob).not.toBeNull()
+  })
+
   test('that changed again while they were attributed: the newest owner counts', async () => {
     await store.addToWatchlist(ALICE, null)
     await followed.advance([block])
