@@ -1,12 +1,13 @@
 /**
- * `npm run sim -- --seed N [--runs M] [--minutes T] [--parallel P] [--log file] [--verbose] [--stop]`
+ * `npm run sim -- [--seed N] [--runs M] [--minutes T] [--parallel P] [--log file] [--verbose] [--stop]`
  *
  * Runs seeds one after the other in a few lanes, each with a Postgres server of its own, so that a restart of one concerns one run
- * only. Prints a line for each; a failure prints what differs, what was done and how to see it again. Exit code 1 if any seed failed;
+ * only. Without `--seed` they are new ones, by the time of day. Prints a line for each; a failure prints what differs, what was done and how to see it again. Exit code 1 if any seed failed;
  * `--stop` ends at the first. `--log` keeps a line for each of what it hit, and at the end all of it and the sources that it ran on.
  */
 import { appendFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { systemClock } from '../../src/runtime/clock.ts'
 import { addUp, describeOutcome, logLine, logTotals } from './report.ts'
 import { type Counts, type Outcome, runSeed } from './run.ts'
 import { startServer } from './server.ts'
@@ -16,7 +17,7 @@ const MAX_RUNS = 1_000_000
 
 const { values } = parseArgs({
   options: {
-    seed: { type: 'string', default: '1' },
+    seed: { type: 'string' },
     runs: { type: 'string' },
     minutes: { type: 'string' },
     parallel: { type: 'string', default: '2' },
@@ -26,7 +27,7 @@ const { values } = parseArgs({
   },
 })
 
-const first = wholeNumber('--seed', values.seed)
+const first = wholeNumber('--seed', values.seed ?? String(Math.floor(systemClock.now() / 1_000)))
 const runs =
   values.runs === undefined ? (values.minutes === undefined ? 1 : MAX_RUNS) : wholeNumber('--runs', values.runs)
 const minutes = values.minutes === undefined ? null : Number(values.minutes)

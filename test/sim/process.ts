@@ -54,10 +54,11 @@ export type Programs = {
 
 type State = { readonly lines: string[]; readonly failures: string[]; readonly running: Set<Program> }
 
-export function createPrograms(cwd: string): Programs {
+/** @param preload a module that each program runs first */
+export function createPrograms(cwd: string, preload: string | null = null): Programs {
   const state: State = { lines: [], failures: [], running: new Set() }
   return {
-    start: (name, args, env) => start(state, cwd, name, args, env),
+    start: (name, args, env) => start(state, { cwd, preload }, name, args, env),
     failures: () => state.failures,
     tail: count => state.lines.slice(-count),
     async endAll() {
@@ -70,12 +71,12 @@ export function createPrograms(cwd: string): Programs {
 
 function start(
   state: State,
-  cwd: string,
+  { cwd, preload }: { readonly cwd: string; readonly preload: string | null },
   name: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Program {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [...(preload === null ? [] : ['--import', preload]), MAIN, ...args], {
     cwd,
     env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: COMPILED, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -3,6 +3,7 @@
  * these stay.
  */
 import type { Hash } from '../../src/core/types.ts'
+import { sleep } from '../../src/runtime/sleep.ts'
 import { sweep } from '../../src/steps/sweep.ts'
 import { createStore } from '../../src/store/store.ts'
 import { ensureRunning } from './deeds/process.ts'
@@ -23,6 +24,8 @@ export const REGRESSIONS: readonly Regression[] = [
 
 const TRAFFIC = 12
 const SWEEP_DEADLINE_MS = 30_000
+const ATTRIBUTION_DEADLINE_MS = 15_000
+const POLL_MS = 50
 const EXTRA_BLOCKS = 8
 
 /** The sweep reads a block, the chain goes on until that is deep, and stands still; only then the row is written. */
@@ -61,9 +64,25 @@ async function loseFirstOwner(stage: Stage): Promise<void> {
   for (const { traffic } of chains) await traffic.step(TRAFFIC)
   await follow(stage)
   diary.push((await application.twin()) ?? '', (await application.moveWallet(first)) ?? '')
-  for (const { traffic } of chains) await traffic.step(1)
-  await follow(stage)
+  await attributed(stage)
   diary.push((await application.deleteUser(first)) ?? '')
+}
+
+/** The daemon knows of every change of users, and has given them what was theirs. */
+async function attributed({ query, server, database }: Stage): Promise<void> {
+  const store = createStore(server.urlOf(database))
+  try {
+    await store.syncWallets()
+  } finally {
+    await store.close()
+  }
+  const deadline = AbortSignal.timeout(ATTRIBUTION_DEADLINE_MS)
+  for (;;) {
+    const [queued] = await query(sql => sql`select 1 from indexer.attribution_queue limit 1`)
+    if (queued === undefined) return
+    deadline.throwIfAborted()
+    await sleep(POLL_MS)
+  }
 }
 
 /** A daemon runs and has every block. */

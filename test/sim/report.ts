@@ -21,6 +21,7 @@ const KEPT = [
   'forgotten',
   'sent again',
   'supplanted',
+  'shifted clock',
 ] as const
 
 export function describeOutcome(outcome: Outcome, isVerbose: boolean): string {

@@ -134,7 +134,11 @@ async function countAll({ chains, query, tally }: Stage): Promise<Counts> {
   const [activities] = await query(
     sql => sql<{ times: number }[]>`select count(*)::int as times from wallet_activity`,
   ).catch(() => [])
-  const faults = sumUp(chains.flatMap(({ endpoints }) => endpoints.map(endpoint => endpoint.counters())))
+  const faults = sumUp(
+    chains.flatMap(({ endpoints, wire }) =>
+      [...endpoints, ...(wire === null ? [] : [wire])].map(each => each.counters()),
+    ),
+  )
   return {
     blocks: heads.reduce<number>((sum, head) => sum + Number(head), 0),
     activities: activities?.times ?? 0,

@@ -17,6 +17,7 @@ import type { Held } from '../../src/demo/held.ts'
 import { createTraffic, type Traffic } from '../../src/demo/traffic.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
+import { startWire, type Wire } from '../support/wire.ts'
 import { type Application, createApplication } from './application.ts'
 import { type Gate, openGate } from './gate.ts'
 import { createPrograms, type Program, type Programs } from './process.ts'
@@ -31,6 +32,8 @@ export type SimChain = {
   readonly anvil: Anvil
   readonly traffic: Traffic
   readonly endpoints: readonly FaultProxy[]
+  /** A websocket besides, straight to the chain; null where there is none. */
+  readonly wire: Wire | null
   /** The newest block that is not the traffic's: no reorg may touch it. */
   readonly worldHead: number
   /** Blocks below the head that may be replaced. */
@@ -71,7 +74,12 @@ const FILES = [
   { file: 'sepolia.json', id: 11_155_111, variable: 'SEPOLIA_RPC_URL' },
 ] as const
 const SHIPPED = fileURLToPath(new URL('../../chains', import.meta.url))
+const SHIFTED_CLOCK = new URL('../support/shifted-clock.ts', import.meta.url).href
+/** The part of runs whose programs have a wall clock that jumps. */
+const HAS_SHIFTED_CLOCK = 0.2
 const USERS = 8
+/** The part of chains with one. It is never as bad as the other endpoints, so not all have it. */
+const HAS_WEBSOCKET = 0.3
 const HESITANT = 6
 /** What a run outlives, and what it does not. */
 const DROPPED_AFTER_SECONDS = [0.5, 1, 2, 86_400] as const
@@ -95,7 +103,7 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
     const database = `seed_${seed}_${process.pid}`
     await server.createDatabase(database)
     releases.push(() => server.dropDatabase(database))
-    const anvils: { anvil: Anvil; endpoints: FaultProxy[]; slots: number; lateSeconds: number }[] = []
+    const anvils: (Pick<SimChain, 'anvil' | 'endpoints' | 'wire' | 'lateSeconds'> & { readonly slots: number })[] = []
     for (const { id } of FILES) {
       const slots = dice.integer(2, 6)
       const lateSeconds = dice.pick(LATE_SECONDS)
@@ -108,7 +116,9 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
         releases.push(() => endpoint.close())
         endpoints.push(endpoint)
       }
-      anvils.push({ anvil, endpoints, slots, lateSeconds })
+      const wire = dice.chance(HAS_WEBSOCKET) ? await startWire(anvil.wsUrl) : null
+      releases.push(async () => wire?.close())
+      anvils.push({ anvil, endpoints, wire, slots, lateSeconds })
     }
     const droppedAfterSeconds = dice.pick(DROPPED_AFTER_SECONDS)
     const env = await writeConfiguration(directory, dice, anvils, droppedAfterSeconds)
@@ -118,17 +128,20 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
       isTerminal: false,
     })
     const chains: SimChain[] = []
-    for (const { anvil, endpoints, slots, lateSeconds } of anvils) {
+    for (const { anvil, endpoints, wire, slots, lateSeconds } of anvils) {
       const chain = config.chains.find(one => one.chain.id === anvil.chainId)?.chain
       if (chain === undefined) throw new Error(`chain ${anvil.chainId} is not configured`)
       const options = { users: USERS, maxPerBlock: MAX_PER_BLOCK, hesitant: HESITANT }
       const traffic = await createTraffic({ anvil, chain, seed: dice.integer(0, 2 ** 31), ...options })
       const worldHead = Number(await anvil.rpc('eth_blockNumber'))
       // `finalized` is two epochs behind the head.
-      chains.push({ chain, anvil, traffic, endpoints, worldHead, maxDepth: 2 * slots - 1, lateSeconds })
+      chains.push({ chain, anvil, traffic, endpoints, wire, worldHead, maxDepth: 2 * slots - 1, lateSeconds })
     }
     const gates = await openGates(server, releases)
-    const programs = createPrograms(directory)
+    const clock = dice.chance(HAS_SHIFTED_CLOCK) ? `${SHIFTED_CLOCK}?seed=${dice.integer(0, 2 ** 31)}` : null
+    const programs = createPrograms(directory, clock)
+    const tally = createTally()
+    if (clock !== null) tally.add('shifted clock')
     releases.push(() => programs.endAll())
     const running = new Map<Slot, Program>()
     const query = createQuery(server, database, releases)
@@ -144,7 +157,7 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
       application: createApplication(query, chains[0]?.traffic.users ?? [], fork()),
       forgotten: [],
       dropsSoon: droppedAfterSeconds < MAX_RUN_SECONDS,
-      tally: createTally(),
+      tally,
       diary: [],
       query,
       start(slot, args) {
@@ -175,7 +188,7 @@ async function openGates(server: Server, releases: (() => Promise<unknown>)[]): 
 async function writeConfiguration(
   directory: string,
   dice: Dice,
-  anvils: readonly { readonly endpoints: readonly FaultProxy[] }[],
+  anvils: readonly Pick<SimChain, 'endpoints' | 'wire'>[],
   droppedAfterSeconds: number,
 ): Promise<Record<string, string>> {
   const chains = join(directory, 'chains')
@@ -192,7 +205,11 @@ async function writeConfiguration(
       droppedAfterSeconds,
     }
     await writeFile(join(chains, file), JSON.stringify(own))
-    env[variable] = anvils[index]?.endpoints.map(({ url }) => url).join(',') ?? ''
+    const { endpoints = [], wire = null } = anvils[index] ?? {}
+    env[variable] = dice
+      .shuffle([...endpoints, ...(wire === null ? [] : [wire])])
+      .map(({ url }) => url)
+      .join(',')
   }
   return env
 }

@@ -13,11 +13,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import type { Dice } from '../../src/demo/dice.ts'
 import { sleep } from '../../src/runtime/sleep.ts'
+import { type Fields, withForeignLog, withLogTwice, withoutLogs, withTransactionsOf } from './spoilt.ts'
 
 /** Faults of a whole HTTP answer. */
 const TRANSPORT_FAULTS = [
   'throttled',
   'throttled-retry-after',
+  'payment-required',
   'server-error',
   'html',
   'truncated',
@@ -27,13 +29,19 @@ const TRANSPORT_FAULTS = [
 ] as const
 /** Faults within an answer, each for the methods that it concerns. */
 const ANSWER_FAULTS = [
+  'quota',
   'null-block',
+  'foreign-block',
+  'foreign-transactions',
+  'no-tags',
   'null-receipts',
   'null-transaction',
   'foreign-receipts',
   'duplicate-receipts',
   'missing-receipts',
   'receipts-without-logs',
+  'log-twice',
+  'foreign-log',
   'wrong-chain',
   'no-block-receipts',
 ] as const
@@ -69,7 +77,6 @@ export type FaultProxy = {
 
 type Item = { readonly id?: unknown; readonly method?: string; readonly params?: readonly unknown[] }
 type Answer = { readonly result?: unknown; readonly error?: { readonly code: number; readonly message: string } }
-type Fields = Record<string, unknown>
 
 type State = {
   readonly target: string
@@ -88,6 +95,8 @@ const RETRY_AFTER_SECONDS = 1
 const RECENT_BLOCKS = 3
 const METHOD_NOT_FOUND = -32_601
 const SERVER_ERROR = -32_000
+const LIMIT_EXCEEDED = -32_005
+const BLOCK_NOT_FOUND = -39_001
 
 export async function startFaultProxy(options: { readonly target: string; readonly dice: Dice }): Promise<FaultProxy> {
   const state: State = { ...options, counts: new Map(), held: new Set(), schedule: null, standsAt: null }
@@ -161,6 +170,9 @@ function playTransport(
     case 'throttled-retry-after':
       response.writeHead(429, { 'retry-after': String(RETRY_AFTER_SECONDS) }).end('Too Many Requests')
       return
+    case 'payment-required':
+      response.writeHead(402, { 'content-type': 'text/plain' }).end('Payment Required: the plan has no requests left')
+      return
     case 'server-error':
       response.writeHead(state.dice.pick([500, 502, 503, 504]), { 'content-type': 'text/plain' }).end('upstream error')
       return
@@ -196,18 +208,32 @@ async function answerItem(state: State, item: Item): Promise<object> {
 
 async function answerMethod(state: State, method: string, params: readonly unknown[]): Promise<Answer> {
   const limit = await visibleHead(state)
+  if (plays(state, 'quota'))
+    return { error: { code: LIMIT_EXCEEDED, message: 'daily request count exceeded, request rate limited' } }
   if (method === 'eth_chainId' && plays(state, 'wrong-chain')) return { result: '0x5' }
   if (method === 'eth_getBlockReceipts' && plays(state, 'no-block-receipts')) {
     return { error: { code: METHOD_NOT_FOUND, message: 'the method eth_getBlockReceipts does not exist' } }
   }
   const seen = limit === null ? await ask(state, method, params) : await askWithin(state, method, params, limit)
   if (seen.error !== undefined || seen.result === null || seen.result === undefined) return seen
-  if (method === 'eth_getBlockByNumber' && (await isRecent(state, params[0])) && plays(state, 'null-block'))
-    return { result: null }
+  if (method === 'eth_getBlockByNumber') return spoilBlock(state, params, seen)
   if (method.startsWith('eth_getTransaction') && typeof seen.result === 'object' && plays(state, 'null-transaction'))
     return { result: null }
   if (method === 'eth_getBlockReceipts') return spoilReceipts(state, params, seen)
   return seen
+}
+
+async function spoilBlock(state: State, params: readonly unknown[], seen: Answer): Promise<Answer> {
+  const [number, isWhole] = params
+  if ((number === 'safe' || number === 'finalized') && plays(state, 'no-tags'))
+    return { error: { code: BLOCK_NOT_FOUND, message: `${number} block not found` } }
+  if ((await isRecent(state, number)) && plays(state, 'null-block')) return { result: null }
+  const before = hex(Number(number) - 1)
+  if (!(Number(number) > 0)) return seen
+  if (plays(state, 'foreign-block')) return ask(state, 'eth_getBlockByNumber', [before, isWhole])
+  if (isWhole !== true || !plays(state, 'foreign-transactions')) return seen
+  const other = (await ask(state, 'eth_getBlockByNumber', [before, true])).result as Fields
+  return { result: withTransactionsOf(seen.result as Fields, other) ?? seen.result }
 }
 
 async function spoilReceipts(state: State, params: readonly unknown[], seen: Answer): Promise<Answer> {
@@ -219,10 +245,9 @@ async function spoilReceipts(state: State, params: readonly unknown[], seen: Ans
   if (first === undefined) return seen
   if (plays(state, 'duplicate-receipts')) return { result: [first, ...receipts] }
   if (plays(state, 'missing-receipts')) return { result: receipts.slice(0, -1) }
-  const hasLogs = receipts.some(({ logs }) => Array.isArray(logs) && logs.length > 0)
-  // All of them: a list that is partly missing shows against the receipts root only.
-  if (hasLogs && plays(state, 'receipts-without-logs'))
-    return { result: receipts.map(receipt => ({ ...receipt, logs: [] })) }
+  if (plays(state, 'receipts-without-logs')) return { result: withoutLogs(receipts) ?? receipts }
+  if (plays(state, 'log-twice')) return { result: withLogTwice(receipts) ?? receipts }
+  if (plays(state, 'foreign-log')) return { result: withForeignLog(receipts, first['transactionHash']) ?? receipts }
   return seen
 }
 
