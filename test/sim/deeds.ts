@@ -21,6 +21,7 @@ import {
   comeBack,
   emptyBlocks,
   hesitate,
+  leaveBehind,
   reorganise,
   replace,
   signUpBetween,
@@ -95,6 +96,7 @@ export const DEEDS: readonly Deed[] = [
   { name: 'restart', weight: 1, theme: 'database', run: restartServer },
   { name: 'spoil', weight: 9, theme: 'rpc', run: spoilNodes },
   { name: 'heal', weight: 2, theme: 'rpc', run: healNodes },
+  { name: 'leave behind', weight: 3, theme: 'rpc', run: leaveBehind },
   { name: 'long stand', weight: 3, theme: 'rpc', run: longStand },
   { name: 'inspect', weight: 4, theme: 'check', run: inspect },
 ]

@@ -10,6 +10,7 @@ const MAX_LOG_LINE = 300
 const KEPT = [
   'transactions',
   'reorgs',
+  'left behind',
   'kills',
   'stops',
   'freezes',

@@ -13,6 +13,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import type { Dice } from '../../src/demo/dice.ts'
 import { sleep } from '../../src/runtime/sleep.ts'
+import { answerFrom, type Branch } from './branch.ts'
 import { type Fields, withForeignLog, withLogTwice, withoutLogs, withTransactionsOf } from './spoilt.ts'
 
 /** Faults of a whole HTTP answer. */
@@ -46,7 +47,7 @@ const ANSWER_FAULTS = [
   'no-block-receipts',
 ] as const
 /** Views: the endpoint shows an older chain than there is, with all that belongs to it. */
-const VIEW_FAULTS = ['lagging', 'standing-head', 'wandering-head'] as const
+const VIEW_FAULTS = ['lagging', 'standing-head', 'wandering-head', 'orphaned'] as const
 
 export const PROBABLE_FAULTS = [...TRANSPORT_FAULTS, ...ANSWER_FAULTS] as const
 export type ProbableFault = (typeof PROBABLE_FAULTS)[number]
@@ -59,6 +60,8 @@ export type View =
   | { readonly kind: 'standing-head' }
   /** Each request meets another node behind the balancer, up to `blocks` behind. */
   | { readonly kind: 'wandering-head'; readonly blocks: number }
+  /** A branch that the chain has left, as it was. */
+  | { readonly kind: 'orphaned'; readonly branch: Branch }
 
 export type Schedule = {
   /** Of the requests that a fault can concern: the part that meets it. */
@@ -207,6 +210,12 @@ async function answerItem(state: State, item: Item): Promise<object> {
 // ── What is answered ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 async function answerMethod(state: State, method: string, params: readonly unknown[]): Promise<Answer> {
+  const view = state.schedule?.view ?? null
+  if (view?.kind === 'orphaned') {
+    const answer = answerFrom(view.branch, method, params)
+    count(state, 'orphaned')
+    if (answer !== undefined) return { result: answer }
+  }
   const limit = await visibleHead(state)
   if (plays(state, 'quota'))
     return { error: { code: LIMIT_EXCEEDED, message: 'daily request count exceeded, request rate limited' } }
@@ -256,6 +265,7 @@ async function visibleHead(state: State): Promise<number | null> {
   const view = state.schedule?.view ?? null
   if (view === null) return null
   const head = await headOf(state)
+  if (view.kind === 'orphaned') return view.branch.head
   count(state, view.kind)
   if (view.kind === 'standing-head') {
     state.standsAt ??= head

@@ -3,11 +3,14 @@
  */
 import { sleep } from '../../../src/runtime/sleep.ts'
 import { createStore } from '../../../src/store/store.ts'
+import { recordBranch } from '../../support/branch.ts'
 import type { Stage } from '../stage.ts'
 import { MAX_SEND, pause, pickChain } from './pick.ts'
 
 /** Long enough for a sweep to see it in the pool, now and then. */
 const MAX_SHOWN_MS = 1_500
+/** Longer than the patience with a head that stays behind, now and then. */
+const MAX_BEHIND_MS = 3_000
 
 export async function traffic(stage: Stage): Promise<string> {
   const { chain, traffic: own } = pickChain(stage)
@@ -33,6 +36,27 @@ export async function reorganise(stage: Stage): Promise<string> {
   await own.reorganise(depth, shift)
   stage.tally.add('reorgs')
   return `reorg of ${chain.name} at ${head}, depth ${depth}, shift ${shift}`
+}
+
+/** A reorg that some endpoints don't follow, until they are healed or err in another way. */
+export async function leaveBehind(stage: Stage): Promise<string | null> {
+  const { dice, tally } = stage
+  const { chain, anvil, traffic: own, worldHead, maxDepth, endpoints, wire } = pickChain(stage)
+  await own.mine()
+  const head = Number(await anvil.rpc('eth_blockNumber'))
+  const depth = dice.integer(1, Math.min(maxDepth, head - worldHead))
+  const behind = endpoints.filter(() => dice.chance(0.5))
+  // Somebody is right: an endpoint that is alone with what it says is the chain.
+  if (behind.length === endpoints.length && wire === null) behind.pop()
+  const branch = await recordBranch(anvil, depth)
+  await own.reorganise(depth, dice.integer(0, depth - 1))
+  for (const endpoint of behind) endpoint.play({ rates: {}, view: { kind: 'orphaned', branch } })
+  tally.add('reorgs')
+  tally.add('left behind', behind.length)
+  const deeds = await own.step(2)
+  tally.add('transactions', deeds.length)
+  await sleep(dice.integer(0, MAX_BEHIND_MS))
+  return `${behind.length} of ${endpoints.length} endpoints of ${chain.name} stay on the branch that a reorg of depth ${depth} left`
 }
 
 /** A row that the application inserts before the block, while the block is on its way, or soon after it. */
