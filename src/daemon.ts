@@ -7,7 +7,8 @@
  */
 
 import { backoffMs } from './core/backoff.ts'
-import { nextPollMs } from './core/rhythm.ts'
+import { ageOfBlock, nextPollMs } from './core/rhythm.ts'
+import type { Hash } from './core/types.ts'
 import { AppError, describeError } from './errors.ts'
 import { randomFloat, uniqueName } from './runtime/random.ts'
 import { sleep } from './runtime/sleep.ts'
@@ -40,6 +41,8 @@ export type ChainState = {
   finalizedNumber: number | null
   /** Why it is failing or halted. */
   reason: string | null
+  /** Rows are missing below its checkpoint. */
+  lacksRows: boolean
   reorgs: number
   lastReorgDepth: number | null
 }
@@ -67,7 +70,7 @@ export function createDaemon({ contexts, acceptReorgs }: DaemonOptions): Daemon 
 }
 
 function createLoop(context: ChainContext, acceptsReorg: boolean) {
-  const { chain, store, log, clock } = context
+  const { chain, store, log } = context
   const holder = uniqueName()
   const state: ChainState = {
     chainId: chain.id,
@@ -78,6 +81,7 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
     indexedTimestamp: null,
     finalizedNumber: null,
     reason: null,
+    lacksRows: false,
     reorgs: 0,
     lastReorgDepth: null,
   }
@@ -87,7 +91,8 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
   /** Tells a trouble and waits it out. */
   const waitOut = async (error: unknown, signal: AbortSignal) => {
     if (signal.aborted) return
-    const halted = error instanceof AppError && error.code === 'REORG_BEYOND_FINALITY'
+    const halted = isHalt(error)
+    if (error instanceof AppError && error.code === 'CHECKPOINT_AHEAD_OF_ROWS') state.lacksRows = true
     state.phase = halted ? 'halted' : 'failing'
     state.reason = describeError(error)
     tell.trouble(error)
@@ -116,6 +121,7 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
 
   const follow = async (lease: Lease, signal: AbortSignal) => {
     const follower = createFollower(context)
+    const rhythm = createRhythm(context)
     let accepts = acceptsReorg
     while (!signal.aborted) {
       try {
@@ -131,7 +137,7 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
         failures = 0
         note(state, result)
         tell.step(result)
-        await sleep(waitAfter(result, chain.blockTimeSeconds * 1000, clock.now()), signal)
+        await sleep(rhythm.waitAfter(result), signal)
       } catch (error) {
         if (error instanceof AppError && error.code === 'LEASE_LOST') return
         await waitOut(error, signal)
@@ -150,6 +156,13 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
       state.phase = 'stopped'
     },
   }
+}
+
+/** Only a person can mend it. */
+function isHalt(error: unknown): boolean {
+  return (
+    error instanceof AppError && (error.code === 'REORG_BEYOND_FINALITY' || error.code === 'CHECKPOINT_AHEAD_OF_ROWS')
+  )
 }
 
 /** Tells when the work takes long, and goes on waiting for it. */
@@ -192,6 +205,7 @@ async function acceptReorg(context: ChainContext, lease: Lease, signal: AbortSig
 function note(state: ChainState, result: StepResult): void {
   const { head, checkpoint } = result
   state.reason = null
+  state.lacksRows = false
   state.headNumber = head.number
   state.headTimestamp = head.timestamp
   state.finalizedNumber = checkpoint?.finalizedNumber ?? null
@@ -205,9 +219,19 @@ function note(state: ChainState, result: StepResult): void {
   }
 }
 
-function waitAfter(result: StepResult, blockTimeMs: number, nowMs: number): number {
-  if (result.kind === 'rewound' || (result.kind === 'advanced' && result.to < result.head.number)) return 0
-  return nextPollMs(nowMs - result.head.timestamp * 1000, blockTimeMs)
+/** When to look again. The head's timestamp is used as far as it fits to when the head was first seen. */
+function createRhythm({ chain, clock }: ChainContext) {
+  const blockTimeMs = chain.blockTimeSeconds * 1000
+  let seen: { readonly hash: Hash; readonly at: number } | null = null
+  return {
+    waitAfter(result: StepResult): number {
+      const { head } = result
+      if (seen?.hash !== head.hash) seen = { hash: head.hash, at: clock.monotonic() }
+      if (result.kind === 'rewound' || (result.kind === 'advanced' && result.to < head.number)) return 0
+      const byClocks = clock.now() - head.timestamp * 1000
+      return nextPollMs(ageOfBlock(byClocks, clock.monotonic() - seen.at, blockTimeMs), blockTimeMs)
+    },
+  }
 }
 
 /** What is said of a chain's steps: rows and reorgs always, catching up now and then, the same trouble once a minute. */
@@ -263,10 +287,7 @@ function createTeller({ chain, log, clock }: ChainContext) {
     trouble(error: unknown) {
       const code = error instanceof AppError ? error.code : 'INTERNAL'
       if (isRepeated(code)) return
-      log.error(
-        { chain: chain.name, error },
-        code === 'REORG_BEYOND_FINALITY' ? 'Halted' : 'The step failed; trying again',
-      )
+      log.error({ chain: chain.name, error }, isHalt(error) ? 'Halted' : 'The step failed; trying again')
     },
     slow(reason: string) {
       if (!isRepeated('SLOW')) log.warn({ chain: chain.name, reason }, 'The step takes long')

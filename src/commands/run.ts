@@ -30,7 +30,9 @@ export function run(input: CommandInput, options: RunOptions): Promise<ExitCode>
     const daemon = createDaemon({ contexts, acceptReorgs })
     const http = await openHttp(app, daemon)
     tellStart(app, http)
-    const jobs = startJobs(contexts, input.signal)
+    // What is not known yet, or known to be incomplete, is not written on.
+    const isHeld = () => daemon.states().some(({ phase, lacksRows }) => phase === 'starting' || lacksRows)
+    const jobs = startJobs(contexts, input.signal, isHeld)
     try {
       const ended = daemon.run(input.signal).then(async () => {
         await jobs.stop()

@@ -97,6 +97,7 @@ const contractSchema = z.strictObject(
 
 /** A day: mempools keep what they can't mine for hours. */
 const DROPPED_AFTER_SECONDS = 86_400
+const MEMPOOL = '"auto", "poll" or "off"'
 const START_BLOCK = 'a block number or "latest"'
 const CONFIRMATIONS = 'a whole number from 1 on, "safe" or "finalized"'
 
@@ -142,6 +143,12 @@ export const chainFileSchema = z
         .positive('a number of seconds above 0')
         .optional()
         .describe('A transaction that no endpoint knows counts as dropped after this time. Default: a day.'),
+      mempool: z
+        .enum(['auto', 'poll', 'off'], MEMPOOL)
+        .optional()
+        .describe(
+          'How transactions are shown before a block holds them. auto (default): over a websocket, if an RPC URL is one. poll: also over HTTP, which costs a request or more every third of the block time. off: not at all.',
+        ),
       nativeToken: z.strictObject({ symbol, decimals }, 'an object { "symbol": …, "decimals": … }'),
       tokens: z.array(tokenSchema, 'an array of tokens').optional(),
       contracts: z.array(contractSchema, 'an array of contracts').optional(),
@@ -182,6 +189,7 @@ export function compileChain(
     startBlock: file.startBlock,
     blockTimeSeconds: file.blockTimeSeconds,
     droppedAfterSeconds: file.droppedAfterSeconds ?? DROPPED_AFTER_SECONDS,
+    mempool: file.mempool ?? 'auto',
     nativeToken: file.nativeToken,
     tokens: compileTokens(file),
     rules,

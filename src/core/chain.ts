@@ -62,6 +62,9 @@ export type Tier = {
   readonly confirmations: TierConfirmations
 }
 
+/** How pending transactions are learnt of: over a websocket if there is one, by polling HTTP too, or not at all. */
+export type MempoolMode = 'auto' | 'poll' | 'off'
+
 export type Chain = {
   readonly id: number
   readonly name: string
@@ -73,6 +76,7 @@ export type Chain = {
   readonly blockTimeSeconds: number
   /** How long a transaction has to be unknown to every endpoint before it may count as dropped. */
   readonly droppedAfterSeconds: number
+  readonly mempool: MempoolMode
   readonly nativeToken: { readonly symbol: string; readonly decimals: number }
   readonly tokens: ReadonlyMap<Address, ListedToken>
   /** By contract address, then topic0. */

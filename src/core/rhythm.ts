@@ -11,7 +11,19 @@ const POLLS_PER_BLOCK_TIME = 12
 const EARLY_SHARE = 0.1
 
 /**
- * @param sinceBlockMs time since the newest block's timestamp, by our clock; may be negative or huge
+ * How old the newest block is. A block was made before it was first seen, and not long before: clocks that say anything else (ours
+ * was set, or the chain's runs by itself) are not believed.
+ *
+ * @param byClocksMs our clock minus the block's timestamp; may be negative or huge
+ * @param sinceSeenMs how long ago the block was first seen, by a clock that never goes back
+ */
+export function ageOfBlock(byClocksMs: number, sinceSeenMs: number, blockTimeMs: number): number {
+  const isBelieved = byClocksMs >= sinceSeenMs && byClocksMs <= sinceSeenMs + blockTimeMs
+  return isBelieved ? byClocksMs : sinceSeenMs
+}
+
+/**
+ * @param sinceBlockMs how old the newest block is
  * @returns how long to wait before the next poll
  */
 export function nextPollMs(sinceBlockMs: number, blockTimeMs: number): number {

@@ -1,66 +1,42 @@
 /**
- * What is done by the clock and not by the chain, run by node-cron: the sweep of application rows, and giving rows to their owners.
+ * What is done by the clock and not by the chain: the sweep of application rows, and giving rows to their owners.
  * Where the database tells of what the application does (NOTIFY), they run at once besides.
  *
  * Always holds: no job runs twice at a time in one process, and several processes may run the same jobs: each piece of work is
  * claimed, or can be done twice with the same result. Nothing relies on a notification: the clock comes anyway.
  */
 
-import { schedule, type ScheduledTask } from 'node-cron'
-import { AppError, describeError } from '../errors.ts'
-import type { ChainContext } from '../steps/context.ts'
+import { describeError } from '../errors.ts'
 import { sleep } from '../runtime/sleep.ts'
+import type { ChainContext } from '../steps/context.ts'
 import { watchMempool } from '../steps/mempool.ts'
 import { sweep } from '../steps/sweep.ts'
+import { beat } from './beat.ts'
+import { createJob, type Job } from './job.ts'
 
-const EVERY_SECOND = '* * * * * *'
-const EVERY_TWO_SECONDS = '*/2 * * * * *'
 const EVERY_MINUTE = '17 * * * * *'
+const SWEEP_EVERY_BEATS = 2
 /** Wallets that one run attributes at most; the next run goes on. */
 const MAX_WALLETS_PER_RUN = 500
 const NOTIFIED_PAUSE_MS = 200
 
 export type Jobs = { stop(): Promise<void> }
 
-type Job = { readonly task: ScheduledTask; readonly run: () => Promise<void> }
-
-export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal): Jobs {
+/** @param isHeld while it says so, nothing is written: rows that are missing are not to be made up for from what is left of them */
+export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal, isHeld = () => false): Jobs {
   const [first] = contexts
   if (first === undefined) return { stop: async () => undefined }
-  const { store, chains, log, registry } = first
-  const running = new Set<Promise<void>>()
-
-  const add = (name: string, pattern: string, work: () => Promise<void>): Job => {
-    let current: Promise<void> | null = null
-    const guarded = async () => {
-      try {
-        if (!signal.aborted) await work()
-      } catch (error) {
-        // The database's or the nodes' trouble is told by the chains' loops; a job just comes again.
-        const isKnown = error instanceof AppError && error.retryable
-        if (!signal.aborted)
-          log[isKnown ? 'debug' : 'error']({ job: name, reason: describeError(error) }, 'A job failed; it comes again')
-      }
-    }
-    const run = async () => {
-      // Whoever comes while it runs is content with that run or the next.
-      if (current !== null) return current
-      current = guarded()
-      running.add(current)
-      await current
-      running.delete(current)
-      current = null
-    }
-    return { task: schedule(pattern, run, { name, suppressMissedWarning: true, logger: silent }), run }
-  }
+  const { store, chains, log, registry, clock } = first
+  const stopped = new AbortController()
+  const add = (name: string, work: () => Promise<void>) => createJob(first, { name, work, isHeld }, signal)
 
   const sweepRows = (scope: 'pending' | 'all') => async () => {
     const result = await sweep(store, contexts, scope, signal)
     if (Object.values(result).some(count => count > 0)) log.info({ ...result }, 'Application rows')
   }
-  const sweepPending = add('sweep-pending', EVERY_TWO_SECONDS, sweepRows('pending'))
-  const sweepAll = add('sweep-all', EVERY_MINUTE, sweepRows('all'))
-  const attribute = add('attribute', EVERY_SECOND, async () => {
+  const sweepPending = add('sweep-pending', sweepRows('pending'))
+  const sweepAll = add('sweep-all', sweepRows('all'))
+  const attribute = add('attribute', async () => {
     // Also while no block comes: what somebody owns is shown as theirs within seconds of signing up.
     await registry.refresh()
     for (let count = 0; count < MAX_WALLETS_PER_RUN && !signal.aborted; count += 1) {
@@ -81,11 +57,21 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
   }
   const watching = contexts.map(context => watchMempool(context, signal))
   const listening = [hear('transactions', sweepPending), hear('users', attribute)]
+  const beating = beat(
+    clock,
+    [
+      { job: attribute, everyBeats: 1 },
+      { job: sweepPending, everyBeats: SWEEP_EVERY_BEATS },
+      { job: sweepAll, pattern: EVERY_MINUTE },
+    ],
+    AbortSignal.any([signal, stopped.signal]),
+  )
   return {
     async stop() {
-      for (const { task } of [sweepPending, sweepAll, attribute]) await task.destroy()
+      stopped.abort()
+      await beating
       for (const end of await Promise.all(listening)) await end()
-      await Promise.all([...running, ...watching])
+      await Promise.all([...[sweepPending, sweepAll, attribute].map(job => job.ended()), ...watching])
     },
   }
 }
@@ -104,6 +90,3 @@ async function listenQuietly(
     return async () => undefined
   }
 }
-
-/** node-cron tells of missed and overlapping runs; a job that is late is no news here. */
-const silent = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined }

@@ -13,3 +13,8 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     if (!signal?.aborted) throw error
   }
 }
+
+/** Resolves after `ms`, and keeps no process alive for it. */
+export async function sleepIdly(ms: number): Promise<void> {
+  await wait(ms, undefined, { ref: false })
+}

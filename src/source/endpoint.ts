@@ -20,18 +20,24 @@ type Subscribe = (args: {
   onError: (error: unknown) => void
 }) => Promise<{ unsubscribe: () => Promise<unknown> }>
 type Request = (args: { method: string; params: readonly unknown[] }) => Promise<unknown>
+type SocketClient = { readonly socket: { readonly readyState: number }; close(): void }
 
 export type Endpoint = {
   /** Scheme, host and port; never the path, which may be a key. */
   readonly name: string
+  /** Whether it is a websocket, over which can be subscribed. */
+  readonly isSocket: boolean
   /** Asks once. Throws EndpointFailure. */
   request(method: string, params: readonly unknown[]): Promise<unknown>
-  /** Subscribes (`eth_subscribe`); null over HTTP. Resolves to what ends it; `onEnd` tells that it ended by itself. */
+  /**
+   * Subscribes (`eth_subscribe`), over a websocket only. Resolves to what ends it; `onEnd` tells that it ended by itself. Neither
+   * has a deadline: a socket may be open and silent.
+   */
   subscribe(
     params: readonly unknown[],
     onData: (data: unknown) => void,
     onEnd: () => void,
-  ): Promise<() => Promise<void>> | null
+  ): Promise<() => Promise<void>>
   /** Known only after the first try. */
   capabilities: { blockReceipts: boolean }
   /** Whether `eth_chainId` was right since the endpoint last failed. */
@@ -50,16 +56,30 @@ export function createEndpoint(url: string, name: string, clock: Clock): Endpoin
   const isSocket = /^wss?:/i.test(url)
   const options = { retryCount: 0, timeout: REQUEST_TIMEOUT_MS }
   const transport = isSocket
-    ? webSocket(url, { ...options, reconnect: { attempts: 1 } })({})
+    ? webSocket(url, { ...options, reconnect: false })({})
     : http(url, { ...options, maxResponseBodySize: MAX_RESPONSE_BYTES })({})
   const send = transport.request as unknown as Request
+  let client: SocketClient | null = null
   let requests = 0
   let errors = 0
   let lastError: string | null = null
   let latencyMs: number | null = null
 
+  /** viem keeps a socket that closed and fails on it for good: it is let go, and the next question opens another. */
+  const openSocket = async () => {
+    if (!isSocket) return
+    if (client !== null && client.socket.readyState !== WebSocket.OPEN) {
+      const closed = client
+      client = null
+      closed.close()
+    }
+    const { getRpcClient } = transport.value as unknown as { getRpcClient: () => Promise<SocketClient> }
+    client = await getRpcClient()
+  }
+
   const endpoint: Endpoint = {
     name,
+    isSocket,
     capabilities: { blockReceipts: true },
     chainVerified: false,
     consecutiveFailures: 0,
@@ -68,6 +88,7 @@ export function createEndpoint(url: string, name: string, clock: Clock): Endpoin
       const started = clock.monotonic()
       requests += 1
       try {
+        await openSocket()
         const answer = await send({ method, params })
         const took = clock.monotonic() - started
         latencyMs = latencyMs === null ? took : latencyMs * 0.9 + took * 0.1
@@ -77,18 +98,17 @@ export function createEndpoint(url: string, name: string, clock: Clock): Endpoin
         throw new EndpointFailure(name, method, describeFailure(error, url), error)
       }
     },
-    subscribe(params, onData, onEnd) {
-      if (!isSocket) return null
-      const { subscribe } = transport.value as unknown as { subscribe: Subscribe }
-      return subscribe({ params, onData: ({ result }) => onData(result), onError: onEnd }).then(
-        ({ unsubscribe }) =>
-          async () => {
-            await unsubscribe()
-          },
-        (error: unknown) => {
-          throw new EndpointFailure(name, 'eth_subscribe', describeFailure(error, url), error)
-        },
-      )
+    async subscribe(params, onData, onEnd) {
+      try {
+        await openSocket()
+        const { subscribe } = transport.value as unknown as { subscribe: Subscribe }
+        const { unsubscribe } = await subscribe({ params, onData: ({ result }) => onData(result), onError: onEnd })
+        return async () => {
+          await unsubscribe()
+        }
+      } catch (error) {
+        throw new EndpointFailure(name, 'eth_subscribe', describeFailure(error, url), error)
+      }
     },
     noteFailure(message, restMs) {
       const now = clock.monotonic()
@@ -109,14 +129,7 @@ export function createEndpoint(url: string, name: string, clock: Clock): Endpoin
       latencyMs: latencyMs === null ? null : Math.round(latencyMs),
     }),
     async close() {
-      if (!isSocket) return
-      // A socket that was never opened has nothing to close; one that can't be is dropped with the process.
-      const { getRpcClient } = transport.value as { getRpcClient?: () => Promise<{ close(): void }> }
-      if (requests > 0)
-        await getRpcClient?.().then(
-          client => client.close(),
-          () => undefined,
-        )
+      client?.close()
     },
   }
   return endpoint

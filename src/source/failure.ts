@@ -14,6 +14,8 @@ export type FailureKind =
   | 'throttled'
   /** The method is not there: use another way on this endpoint. */
   | 'unsupported'
+  /** The node has forgotten the filter, or another node behind the same address made it. */
+  | 'filter-missing'
   /** The state at that block was pruned. */
   | 'state-gone'
   /** The block is not there (yet). */
@@ -24,7 +26,8 @@ export type FailureKind =
 const THROTTLED =
   /rate.?limit|too many requests|quota|capacity|throttl|exceeded.*(compute|request|credit|RPS)|request limit|429|402/i
 const UNSUPPORTED =
-  /method.{0,60}(not (found|supported|available|exist|allowed|whitelisted|implemented)|does not exist|is disabled)|unsupported method|unknown method/i
+  /method.{0,60}(not (found|supported|available|exist|allowed|whitelisted|implemented)|does not exist|is disabled)|unsupported (method|subscription)|unknown method/i
+const FILTER_MISSING = /\bfilter\b.{0,80}(not found|does not exist|expired)|\b(no|unknown) (such )?filter\b/i
 const STATE_GONE =
   /missing trie node|state .{0,60}(not available|unavailable|pruned)|no state available|data before .{0,60}not available|historical state|archive|old data not available|pruned history|distance to target block|state at block/i
 const BLOCK_MISSING =
@@ -74,11 +77,14 @@ function kindOf(code: number | undefined, status: number | undefined, message: s
   if (STATE_GONE.test(message)) return 'state-gone'
   if (BLOCK_MISSING.test(message)) return 'block-missing'
   if (REVERTED.test(message)) return 'reverted'
+  if (FILTER_MISSING.test(message)) return 'filter-missing'
   return THROTTLED.test(message) ? 'throttled' : 'unreachable'
 }
 
-function factsOf(error: unknown): { code?: number; status?: number; details: string; retryAfterMs: number | null } {
-  if (!(error instanceof Error)) return { details: String(error), retryAfterMs: null }
+type Facts = { code?: number; status?: number; details: string; retryAfterMs: number | null }
+
+function factsOf(error: unknown): Facts {
+  if (!(error instanceof Error)) return factsOfBare(error)
   const { code, status, details, headers, cause } = error as Error & {
     code?: unknown
     status?: unknown
@@ -95,6 +101,16 @@ function factsOf(error: unknown): { code?: number; status?: number; details: str
     ...(http === undefined ? {} : { status: http }),
     details: text,
     retryAfterMs: retryAfter >= 0 ? Math.min(retryAfter * 1000, MAX_RETRY_AFTER_MS) : (inner?.retryAfterMs ?? null),
+  }
+}
+
+/** What a socket was refused with comes from viem as the node sent it, and what closed it as an event: objects, no errors. */
+function factsOfBare(error: unknown): Facts {
+  const { code, message } = Object(error) as { code?: unknown; message?: unknown }
+  return {
+    ...(typeof code === 'number' ? { code } : {}),
+    details: typeof message === 'string' ? message : String(error),
+    retryAfterMs: null,
   }
 }
 

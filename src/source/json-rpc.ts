@@ -4,28 +4,31 @@
 
 import pMap from 'p-map'
 import { numberToHex } from 'viem/utils'
-import type { PendingTransaction } from '../core/pending.ts'
 import type { Address, Hash } from '../core/types.ts'
 import { joinBlock, type RawReceipt } from '../core/validate.ts'
 import { AppError } from '../errors.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
 import { createEndpoint, type Endpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
+import { watchMempool } from './mempool.ts'
 import {
   parseBlock,
   parseBytes,
   parseHeader,
   parseLocation,
-  parsePending,
   parseQuantity,
   parseReceipt,
   parseReceipts,
 } from './parse.ts'
-import { createPool, type Pool } from './pool.ts'
-import type { Source, Testimony } from './source.ts'
+import { createPool } from './pool.ts'
+import type { Source } from './source.ts'
+import { askTestimonies, askWitnesses } from './witness.ts'
 
 /** Receipts asked one by one, where a node can't give them by block. */
 const RECEIPTS_AT_ONCE = 8
+
+/** An endpoint on another branch than the one that is believed is left alone until it may have come over. */
+const DISTRUSTED_REST_MS = 10_000
 
 export type SourceOptions = {
   readonly chainId: number
@@ -63,9 +66,12 @@ export function createJsonRpcSource({ chainId, urls, displayUrl, clock = systemC
         const answer = await endpoint.request('eth_getTransactionByHash', [hash])
         return answer === null ? null : parseLocation(answer, hash)
       }, signal),
-    survey: (hash, control, signal) =>
-      Promise.all(endpoints.map(endpoint => askTestimony(pool, endpoint, hash, control, signal))),
-    watchPending: (onTransaction, signal) => watchPending(pool, endpoints, onTransaction, signal),
+    survey: (hash, control, signal) => askTestimonies(pool, endpoints, hash, control, signal),
+    witnesses: (block, signal) => askWitnesses(pool, endpoints, block, signal),
+    distrust: (which, reason) => {
+      for (const index of which) endpoints[index]?.noteFailure(reason, DISTRUSTED_REST_MS)
+    },
+    watchPending: (watcher, signal) => watchMempool(pool, endpoints, clock, watcher, signal),
     nonceAt: async (address, blockNumber, signal) => {
       const answer = await pool.attempt(
         endpoint => askState(endpoint, 'eth_getTransactionCount', address, blockNumber),
@@ -153,60 +159,6 @@ async function askReceiptsOneByOne(endpoint: Endpoint, hashes: readonly Hash[]):
     },
     { concurrency: RECEIPTS_AT_ONCE },
   )
-}
-
-async function askTestimony(
-  pool: Pool,
-  endpoint: Endpoint,
-  hash: Hash,
-  control: Hash | null,
-  signal: AbortSignal,
-): Promise<Testimony> {
-  const says = await pool
-    .once(
-      endpoint,
-      async () => {
-        if ((await endpoint.request('eth_getTransactionByHash', [hash])) !== null) return 'found' as const
-        if (control === null) return 'forgetful' as const
-        const known = await endpoint.request('eth_getTransactionByHash', [control])
-        return known === null ? ('forgetful' as const) : ('none' as const)
-      },
-      signal,
-    )
-    .catch(() => 'silent' as const)
-  return { endpoint: endpoint.name, says }
-}
-
-async function watchPending(
-  pool: Pool,
-  endpoints: readonly Endpoint[],
-  onTransaction: (transaction: PendingTransaction) => void,
-  signal: AbortSignal,
-): Promise<boolean> {
-  for (const endpoint of endpoints) {
-    const { promise: ended, resolve: end } = Promise.withResolvers<void>()
-    const subscription = await pool.once(
-      endpoint,
-      async () => endpoint.subscribe(['newPendingTransactions', true], tell, end),
-      signal,
-    )
-    if (subscription === null) continue
-    signal.addEventListener('abort', () => end(), { once: true })
-    await ended
-    // A connection that is gone has nothing to unsubscribe from.
-    await subscription().catch(() => undefined)
-    return true
-  }
-  return false
-
-  function tell(data: unknown): void {
-    try {
-      const transaction = parsePending(data)
-      if (transaction !== null) onTransaction(transaction)
-    } catch {
-      // A body that is none is passed over: the block will tell.
-    }
-  }
 }
 
 /** State of an account at a block; null where the node keeps it no more. */

@@ -120,10 +120,10 @@ export function parseLocation(answer: unknown, asked: Hash): Location {
     : { kind: 'mined', blockNumber: integer(transaction, 'blockNumber'), blockHash: hash(transaction, 'blockHash') }
 }
 
-/** A body of `newPendingTransactions`; null for a bare hash, which is no body. */
+/** The body of a transaction that waits in a mempool; null if a block holds it already. */
 export function parsePending(answer: unknown): PendingTransaction | null {
-  if (typeof answer === 'string') return null
   const transaction = fieldsOf(answer, 'transaction')
+  if (transaction['blockHash'] !== null && transaction['blockHash'] !== undefined) return null
   return {
     hash: hash(transaction, 'hash'),
     from: address(transaction, 'from'),
@@ -132,6 +132,38 @@ export function parsePending(answer: unknown): PendingTransaction | null {
     input: bytes(transaction, 'input'),
     nonce: integer(transaction, 'nonce'),
   }
+}
+
+/** `eth_getFilterChanges`: hashes or bodies, each still to be looked at. */
+export function parseChanges(answer: unknown): readonly unknown[] {
+  if (!Array.isArray(answer)) throw bad('changes', 'a list', answer)
+  return answer
+}
+
+/** What waits according to `txpool_content`, by sender and nonce; each still to be looked at. Erigon alone has `baseFee`. */
+export function parsePool(answer: unknown): readonly unknown[] {
+  const sections = fieldsOf(answer, 'pool')
+  return ['pending', 'baseFee', 'queued'].flatMap(section =>
+    isFields(sections[section])
+      ? Object.values(sections[section]).flatMap(byNonce => (isFields(byNonce) ? Object.values(byNonce) : []))
+      : [],
+  )
+}
+
+/** The hash of a body that is not looked at otherwise; null if it has none. */
+export function parseHashOf(body: unknown): Hash | null {
+  return isFields(body) ? parseBareHash(body['hash']) : null
+}
+
+/** `eth_newPendingTransactionFilter`. Zeros in front belong to it. */
+export function parseFilterId(answer: unknown): Hex {
+  return checked(answer, 'filter id', QUANTITY, 'a hex quantity')
+}
+
+/** A hash that stands where a body may; null for anything else. */
+export function parseBareHash(value: unknown): Hash | null {
+  const lower = typeof value === 'string' ? value.toLowerCase() : ''
+  return HASH.test(lower) ? (lower as Hash) : null
 }
 
 export function parseQuantity(answer: unknown, name: string): bigint {
@@ -145,8 +177,12 @@ export function parseBytes(answer: unknown, name: string): Hex {
 // ── Fields ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function fieldsOf(answer: unknown, name: string): Fields {
-  if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) throw bad(name, 'an object', answer)
-  return answer as Fields
+  if (!isFields(answer)) throw bad(name, 'an object', answer)
+  return answer
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function list(fields: Fields, name: string): readonly unknown[] {

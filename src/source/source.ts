@@ -5,6 +5,7 @@
  * `RPC_INCONSISTENT` when what was answered does not fit together, however often it was asked, `ABORTED` after the signal.
  */
 
+import type { Witness } from '../core/lineage.ts'
 import type { PendingTransaction } from '../core/pending.ts'
 import type { Address, Block, Hash, Header, Hex } from '../core/types.ts'
 
@@ -34,13 +35,18 @@ export type Source = {
    */
   survey(hash: Hash, control: Hash | null, signal: AbortSignal): Promise<readonly Testimony[]>
 
+  /** Which block each endpoint has at the height of one of ours. Never throws for an endpoint that fails. */
+  witnesses(block: { readonly number: number; readonly hash: Hash }, signal: AbortSignal): Promise<readonly Witness[]>
+
+  /** Leaves endpoints alone for a while, as witnesses named them. @param reason for `status` */
+  distrust(endpoints: readonly number[], reason: string): void
+
   /**
-   * Tells of transactions that enter a mempool, as far as an endpoint offers it (`eth_subscribe newPendingTransactions` with bodies,
-   * over a websocket). Ends with the connection or the signal.
-   *
-   * @returns false if no endpoint offers it
+   * Tells of transactions that wait in a mempool, in the best way that an endpoint offers: a websocket that tells bodies; if HTTP may
+   * be polled, also filters and `txpool_content`. Each is told late, twice, or not at all. Goes on until the signal, and ends before
+   * it only where there is nothing to ask. Never throws.
    */
-  watchPending(onTransaction: (transaction: PendingTransaction) => void, signal: AbortSignal): Promise<boolean>
+  watchPending(watcher: PendingWatcher, signal: AbortSignal): Promise<void>
 
   /** The number of transactions that an account had sent at the end of a block; null where that state is gone. */
   nonceAt(address: Address, blockNumber: number, signal: AbortSignal): Promise<number | null>
@@ -58,6 +64,18 @@ export type Source = {
   health(): readonly EndpointHealth[]
 
   close(): Promise<void>
+}
+
+export type PendingWatcher = {
+  /** Whether requests may be spent on it, over and over. */
+  readonly polls: boolean
+  /** Between two polls, at least. */
+  readonly pollMs: number
+  onTransaction(transaction: PendingTransaction): void
+  /** How it is done from now on, and where. */
+  onWay(facts: { readonly way: string; readonly endpoint: string }): void
+  /** What does not work or was left out, for whoever looks for the reason. */
+  onTrouble(facts: object, message: string): void
 }
 
 export type Location =

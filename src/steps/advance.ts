@@ -11,6 +11,7 @@ import type { Block, Header } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import type { Lease, StoredCheckpoint } from '../store/store.ts'
 import type { ChainContext } from './context.ts'
+import type { Dispute } from './dispute.ts'
 import { matchBlocks } from './match.ts'
 
 const BLOCKS_AT_ONCE = 8
@@ -29,6 +30,8 @@ export type Advanced =
     }
   /** The next block is no child of the checkpoint. */
   | { readonly kind: 'parted' }
+  /** Most endpoints have another block at a height that statuses were to be decided by. */
+  | { readonly kind: 'outvoted'; readonly at: number }
 
 export type AdvanceInput = {
   readonly checkpoint: StoredCheckpoint | null
@@ -37,6 +40,7 @@ export type AdvanceInput = {
   readonly startBlock: number
   readonly tags: Tags
   readonly lease: Lease
+  readonly dispute: Dispute
 }
 
 export async function advance(context: ChainContext, input: AdvanceInput, signal: AbortSignal): Promise<Advanced> {
@@ -52,8 +56,34 @@ export async function advance(context: ChainContext, input: AdvanceInput, signal
   }
   const last = blocks.at(-1)
   if (last === undefined) throw new RangeError(`an empty range was to be taken: ${range.from} to ${range.to}`)
-  const written = await matchAndCommit(context, input, blocks, last, signal)
+  const decided = decide(context, input, last)
+  const placeAt = async (number: number) =>
+    blocks.find(block => block.number === number) ?? context.store.headerAt(context.chain.id, number)
+  const objection = await input.dispute.objection(decided.settledHeight, last.number, placeAt, signal)
+  if (objection !== null) return { kind: 'outvoted', at: objection.number }
+  const written = await matchAndCommit(context, input, { blocks, last, ...decided }, signal)
   return { kind: 'advanced', from: range.from, to: range.to, ...written }
+}
+
+type Decided = { readonly headNumber: number; readonly finalizedNumber: number; readonly settledHeight: number }
+
+/** What is final and what is deep enough, once these blocks are taken. */
+function decide({ chain }: ChainContext, { checkpoint, head, tags }: AdvanceInput, last: Block): Decided {
+  const headNumber = Math.max(head.number, last.number)
+  const finalizedNumber = finalityAfter({
+    headNumber,
+    finalizedTag: tags.finalized?.number ?? null,
+    confirmations: chain.confirmations,
+    previous: checkpoint?.finalizedNumber ?? -1,
+  })
+  const tag = chain.confirmations === 'safe' ? tags.safe : tags.finalized
+  const settled = settledHeight({
+    confirmations: chain.confirmations,
+    checkpointNumber: last.number,
+    tagNumber: tag?.number ?? null,
+    finalizedNumber,
+  })
+  return { headNumber, finalizedNumber, settledHeight: settled }
 }
 
 /** Blocks of a range, a few at a time, in order. */
@@ -64,20 +94,11 @@ export function fetchBlocks({ source }: ChainContext, { from, to }: Range, signa
 
 async function matchAndCommit(
   context: ChainContext,
-  { checkpoint, head, startBlock, tags, lease }: AdvanceInput,
-  blocks: readonly Block[],
-  last: Block,
+  { checkpoint, startBlock, lease }: AdvanceInput,
+  { blocks, last, ...decided }: Decided & { readonly blocks: readonly Block[]; readonly last: Block },
   signal: AbortSignal,
 ) {
   const { chain, registry, store } = context
-  const headNumber = Math.max(head.number, last.number)
-  const finalizedNumber = finalityAfter({
-    headNumber,
-    finalizedTag: tags.finalized?.number ?? null,
-    confirmations: chain.confirmations,
-    previous: checkpoint?.finalizedNumber ?? -1,
-  })
-  const tag = chain.confirmations === 'safe' ? tags.safe : tags.finalized
   for (let attempt = 1; ; attempt += 1) {
     await registry.refresh()
     const registryVersion = registry.version
@@ -94,16 +115,11 @@ async function matchAndCommit(
           chainId: chain.id,
           expectedHash: checkpoint?.hash ?? null,
           to: headerOf(last),
-          finalizedNumber,
-          headNumber,
+          finalizedNumber: decided.finalizedNumber,
+          headNumber: decided.headNumber,
           startBlock,
         },
-        settledHeight: settledHeight({
-          confirmations: chain.confirmations,
-          checkpointNumber: last.number,
-          tagNumber: tag?.number ?? null,
-          finalizedNumber,
-        }),
+        settledHeight: decided.settledHeight,
       })
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'REGISTRY_STALE' || attempt >= MAX_MATCHES) throw error

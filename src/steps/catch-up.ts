@@ -12,10 +12,13 @@ import { sleep } from '../runtime/sleep.ts'
 import type { Lease } from '../store/store.ts'
 import { advance } from './advance.ts'
 import type { ChainContext } from './context.ts'
+import { createDispute } from './dispute.ts'
 import { createFollower } from './follow.ts'
 
 const RETRY = { baseMs: 200, maxMs: 5_000 }
 const MAX_FAILURES_IN_A_ROW = 10
+/** Endpoints that lag or contradict each other are asked again after this. */
+const UNDECIDED_PAUSE_MS = 500
 
 /**
  * Whether the follower may begin above finality: only where a daemon that starts later would lose nothing, because everything from
@@ -48,6 +51,7 @@ export async function catchUp(
         const result = await follower.step(lease, signal)
         if (result.kind === 'idle') return
         if (result.kind === 'advanced') await onStep(result.to)
+        else if (result.kind !== 'rewound') await sleep(UNDECIDED_PAUSE_MS, signal)
       }
       failures = 0
     } catch (error) {
@@ -72,6 +76,7 @@ async function begin(context: ChainContext, lease: Lease, finalizedNumber: numbe
       startBlock: chain.startBlock === 'latest' ? first : chain.startBlock,
       tags: { finalized: await source.tag('finalized', signal), safe: null },
       lease,
+      dispute: createDispute(context),
     },
     signal,
   )

@@ -11,6 +11,8 @@ import { AppError } from '../errors.ts'
 import type { Lease, StoredCheckpoint } from '../store/store.ts'
 import { type Advanced, advance, type Tags } from './advance.ts'
 import type { ChainContext } from './context.ts'
+import { createDispute } from './dispute.ts'
+import { watchMissingRows } from './missing.ts'
 import { type Rewound, rewind } from './rewind.ts'
 
 /** Blocks of one step of catching up. */
@@ -22,23 +24,25 @@ const PATIENCE_BLOCK_TIMES = 3
 const MIN_PATIENCE_MS = 2_000
 
 export type StepOutcome =
-  | Exclude<Advanced, { kind: 'parted' }>
+  | Exclude<Advanced, { kind: 'parted' | 'outvoted' }>
   | Rewound
   | { readonly kind: 'idle' }
   /** The head is behind us: waiting for the node, or for certainty. */
   | { readonly kind: 'behind' }
-  /** A block that does not fit, and a node that contradicts itself. */
+  /** A block that does not fit, and endpoints that contradict it or each other. */
   | { readonly kind: 'unsure' }
 
 export type StepResult = StepOutcome & { readonly head: Header; readonly checkpoint: StoredCheckpoint | null }
 
 export type Follower = {
-  /** @throws AppError; `REORG_BEYOND_FINALITY` means that the chain stands still until a person acts */
+  /** @throws AppError; `REORG_BEYOND_FINALITY` and `CHECKPOINT_AHEAD_OF_ROWS`: the chain stands still until a person acts */
   step(lease: Lease, signal: AbortSignal): Promise<StepResult>
 }
 
 export function createFollower(context: ChainContext): Follower {
   const { chain, clock, source, store } = context
+  const dispute = createDispute(context)
+  const missing = watchMissingRows(context)
   let behindSince: number | null = null
   let tags: Tags = { finalized: null, safe: null }
   let tagsAskedAt: number | null = null
@@ -61,10 +65,11 @@ export function createFollower(context: ChainContext): Follower {
     )
   }
 
-  return {
+  const follower: Follower = {
     async step(lease, signal) {
       const checkpoint = await store.checkpoint(chain.id)
       refuseHalted(context, checkpoint)
+      await missing.refuse(checkpoint, signal)
       const head = await source.head(signal)
       const startBlock = checkpoint?.startBlock ?? (chain.startBlock === 'latest' ? head.number : chain.startBlock)
       const plan = planStep({
@@ -82,17 +87,32 @@ export function createFollower(context: ChainContext): Follower {
       if (plan.kind === 'idle') return result(plan)
       if (plan.kind === 'advance') {
         await refreshTags(plan.to, signal)
-        const advanced = await advance(context, { checkpoint, range: plan, head, startBlock, tags, lease }, signal)
+        const input = { checkpoint, range: plan, head, startBlock, tags, lease, dispute }
+        const advanced = await advance(context, input, signal)
         if (advanced.kind === 'advanced') return result(advanced)
+        if (advanced.kind === 'outvoted') {
+          // What was not committed yet is asked of the others in the next step.
+          if (checkpoint === null || advanced.at > checkpoint.number) return result({ kind: 'unsure' })
+          return result(await rewind(context, { checkpoint, head, lease }, signal))
+        }
       }
       if (plan.kind === 'behind' && isPatient()) return result({ kind: 'behind' })
       behindSince = null
       if (checkpoint === null) return result({ kind: 'unsure' })
-      // Two answers must agree before anything is taken back: the block that does not fit, and the one at our own height.
-      const theirs = await source.header(checkpoint.number, signal)
-      if (theirs?.hash === checkpoint.hash) return result({ kind: 'unsure' })
+      // Nothing is taken back on one answer: every endpoint is heard on the block at our own height.
+      if ((await dispute.judge(checkpoint, signal)) !== 'leave') return result({ kind: 'unsure' })
       tagsAskedAt = null
       return result(await rewind(context, { checkpoint, head, lease }, signal))
+    },
+  }
+  return {
+    async step(lease, signal) {
+      try {
+        return await follower.step(lease, signal)
+      } catch (error) {
+        missing.lookAgain()
+        throw error
+      }
     },
   }
 }

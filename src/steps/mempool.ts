@@ -2,32 +2,34 @@
  * The mempool: transactions of users are shown as pending before a block holds them, with sender and nonce, so that what replaces
  * them is recognised.
  *
- * Where no endpoint offers it, rows begin with the block. Nothing relies on it: it is told late, twice, or not at all.
+ * Where no endpoint offers it, rows begin with the block. Nothing relies on it: it is told late, twice, or not at all. What it costs
+ * is for the chain file to decide: over HTTP it is requests, over and over.
  */
 
 import { type PendingTransaction, pendingRow } from '../core/pending.ts'
 import { describeError } from '../errors.ts'
-import { sleep } from '../runtime/sleep.ts'
 import type { ChainContext } from './context.ts'
 
-const RETRY_MS = 5_000
-const NOT_OFFERED_RETRY_MS = 600_000
+const POLLS_PER_BLOCK_TIME = 3
+const MIN_POLL_MS = 1_000
 /** Transactions that wait to be written; what comes beyond is left to the block. */
 const MAX_WAITING = 1_000
 
-/** Listens until aborted. Never throws. */
+/** Watches until aborted, or not at all where the chain file says so. Never throws. */
 export async function watchMempool(context: ChainContext, signal: AbortSignal): Promise<void> {
   const { chain, source, log } = context
-  while (!signal.aborted) {
-    try {
-      const writer = createWriter(context)
-      const isOffered = await source.watchPending(writer, signal)
-      await sleep(isOffered ? RETRY_MS : NOT_OFFERED_RETRY_MS, signal)
-    } catch (error) {
-      if (!signal.aborted)
-        log.debug({ chain: chain.name, reason: describeError(error) }, 'The mempool can not be watched')
-      await sleep(RETRY_MS, signal)
-    }
+  if (chain.mempool === 'off') return
+  const watcher = {
+    polls: chain.mempool === 'poll',
+    pollMs: Math.max((chain.blockTimeSeconds * 1000) / POLLS_PER_BLOCK_TIME, MIN_POLL_MS),
+    onTransaction: createWriter(context),
+    onWay: (facts: object) => log.info({ chain: chain.name, ...facts }, 'The mempool is watched'),
+    onTrouble: (facts: object, message: string) => log.debug({ chain: chain.name, ...facts }, message),
+  }
+  try {
+    await source.watchPending(watcher, signal)
+  } catch (error) {
+    log.error({ chain: chain.name, reason: describeError(error) }, 'The mempool is watched no more until a restart')
   }
 }
 

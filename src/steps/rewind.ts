@@ -4,7 +4,7 @@
  * Nothing final is ever taken back here: where the branches part below finality, the chain halts until a person accepts it.
  */
 
-import { findAncestor } from '../core/lineage.ts'
+import { findAncestor, type Witness } from '../core/lineage.ts'
 import type { Hash, Header } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import type { Lease, StoredCheckpoint } from '../store/store.ts'
@@ -70,21 +70,33 @@ async function beyondFinality(
   checkpoint: StoredCheckpoint,
   signal: AbortSignal,
 ): Promise<AppError> {
-  // Only another block at a height that was final is a reorg: a node that has none there lags, for however long.
+  // Only another block at a height that was final is a reorg, and only if no endpoint has ours: a node that has none there lags, for
+  // however long, and a node on a fork must not stop a chain until a person comes.
   const [final] = await store.window(chain.id, Math.min(checkpoint.finalizedNumber, checkpoint.number))
-  const height = final?.number ?? checkpoint.number
-  const theirs = await source.header(height, signal)
-  if (final !== undefined && (theirs === null || theirs.hash === final.hash)) {
-    return new AppError('RPC_INCONSISTENT', `The node of chain ${chain.name} does not show blocks that were final.`, {
-      facts: { chain: chain.name, block: height, shows: theirs?.hash ?? null },
-      hint: 'It lags behind what is indexed here, or was set back; the chain goes on when it has caught up.',
-    })
+  const disputed = final ?? checkpoint
+  const witnesses = await source.witnesses(disputed, signal)
+  const shows = (what: Witness['shows']) => witnesses.filter(witness => witness.shows === what).length
+  if (shows('other') === 0 || shows('ours') > 0) {
+    return new AppError(
+      'RPC_INCONSISTENT',
+      `The endpoints of chain ${chain.name} do not show blocks that were final.`,
+      {
+        facts: {
+          chain: chain.name,
+          block: disputed.number,
+          have: shows('ours'),
+          haveAnother: shows('other'),
+          haveNone: shows('none'),
+        },
+        hint: 'They lag behind what is indexed here, were set back, or one is on a fork; the chain goes on when they agree.',
+      },
+    )
   }
   const error = new AppError(
     'REORG_BEYOND_FINALITY',
     `Chain ${chain.name} is on another branch than the one indexed here, from before block ${checkpoint.finalizedNumber}, which was final.`,
     {
-      facts: { chain: chain.name, block: height, ours: final?.hash ?? checkpoint.hash, theirs: theirs?.hash ?? null },
+      facts: { chain: chain.name, block: disputed.number, ours: disputed.hash, endpoints: shows('other') },
       hint: `Nothing was deleted. If the RPC endpoint is right and the reorg is real, run with --accept-reorg ${chain.name}.`,
     },
   )

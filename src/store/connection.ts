@@ -12,6 +12,7 @@ import { AppError } from '../errors.ts'
 import { randomFloat } from '../runtime/random.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { arrayTypes } from './array-types.ts'
+import { socketsOf } from './socket.ts'
 
 const MAX_CONNECTIONS = 8
 const CONNECT_TIMEOUT_SECONDS = 10
@@ -31,8 +32,17 @@ export type Sql = postgres.Sql
 /** A query runner within a transaction. */
 export type Tx = postgres.TransactionSql
 
-export function connect(url: string, options: { readonly maxConnections?: number } = {}): Sql {
+export type ConnectOptions = {
+  readonly maxConnections?: number
+  /** A server that was asked something and says nothing for this long is given up; by then nobody waits for the answer. */
+  readonly maxSilenceMs?: number
+}
+
+export function connect(url: string, options: ConnectOptions = {}): Sql {
+  const socket = socketsOf(options.maxSilenceMs ?? TRANSACTION_DEADLINE_MS)
   return postgres(url, {
+    // Which of several hosts it is, only the driver knows.
+    ...(/@[^/]*,/.test(url) ? {} : { socket }),
     max: options.maxConnections ?? MAX_CONNECTIONS,
     prepare: false,
     connect_timeout: CONNECT_TIMEOUT_SECONDS,

@@ -8,6 +8,10 @@
  * The shared lock is `for key share`: it excludes the claim, which locks `for update`, and lets the heartbeat through, so that a
  * commit that takes long does not lose the lease that it holds. Of a holder that was frozen inside a transaction the next one ends
  * that transaction; one that the server works on, or that waits for a lock, is left alone: it is alive.
+ *
+ * The database's clock may be moved. Set forward, a lease that is held seems to be over: somebody else takes it, and the fencing
+ * number keeps the old holder from writing. Set back, one that nobody renews would last until the clock has caught up: a lease that
+ * ends later than any renewal could have made it is therefore over too.
  */
 
 import { AppError } from '../errors.ts'
@@ -17,12 +21,16 @@ export const LEASE_TTL_MS = 6_000
 /** A transaction under an expired lease that has waited for its client this long has no client any more. */
 const FROZEN_AFTER_MS = 2_000
 
+/** Whether a lease is over: expired, or of a time that the clock was set back from. Small steps of a clock are no reason. */
+const isOver = (sql: Sql | Tx) => sql`
+  (expires_at < clock_timestamp() or expires_at > clock_timestamp() + ${2 * LEASE_TTL_MS} * interval '1 millisecond')`
+
 export type Lease = { readonly name: string; readonly holder: string; readonly fencing: number }
 
 /** Takes the lease if it is free, expired, or already this holder's; null while another one holds it. */
 export async function claimLease(sql: Sql, name: string, holder: string): Promise<Lease | null> {
   const [known] = await read(sql<{ own: boolean; expired: boolean }[]>`
-    select holder = ${holder} as own, expires_at < clock_timestamp() as expired from indexer.leases where name = ${name}`)
+    select holder = ${holder} as own, ${isOver(sql)} as expired from indexer.leases where name = ${name}`)
   if (known !== undefined && !known.own && !known.expired) return null
   const rows = await inTransaction(sql, async tx => {
     if (known !== undefined) {
@@ -39,7 +47,7 @@ export async function claimLease(sql: Sql, name: string, holder: string): Promis
         holder = ${holder}, fencing = fencing + 1, expires_at = clock_timestamp() + ${LEASE_TTL_MS} * interval '1 millisecond'
       where name = (
         select name from indexer.leases
-        where name = ${name} and (expires_at < clock_timestamp() or holder = ${holder}) for update
+        where name = ${name} and (${isOver(tx)} or holder = ${holder}) for update
       )
       returning fencing`
   })
@@ -81,7 +89,7 @@ export async function releaseLease(sql: Sql, lease: Lease): Promise<void> {
 /** Who holds a lease now, or null. */
 export async function leaseHolder(sql: Sql, name: string): Promise<string | null> {
   const rows = await read(sql<{ holder: string }[]>`
-    select holder from indexer.leases where name = ${name} and expires_at >= clock_timestamp()`)
+    select holder from indexer.leases where name = ${name} and not ${isOver(sql)}`)
   return rows[0]?.holder ?? null
 }
 

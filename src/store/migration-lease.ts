@@ -72,6 +72,8 @@ async function claim(
       on conflict (name) do update
         set holder = excluded.holder, fencing = held.fencing + 1, expires_at = excluded.expires_at
         where held.expires_at <= clock_timestamp()
+          -- Later than any renewal makes it: the clock was set back, and nobody may be there to renew it.
+          or held.expires_at > clock_timestamp() + 2 * make_interval(secs => ${LEASE_SECONDS})
       returning fencing::text
     `
     if (claimed !== undefined) return claimed.fencing

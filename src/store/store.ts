@@ -14,8 +14,10 @@ import * as checkpoints from './checkpoint.ts'
 import * as commits from './commit.ts'
 import { connect, listen, type Sql } from './connection.ts'
 import * as coverage from './coverage.ts'
+import { loadHistory } from './history.ts'
 import * as jobs from './jobs.ts'
 import * as leases from './lease.ts'
+import * as missing from './missing.ts'
 import * as registry from './registry.ts'
 import * as sought from './sought.ts'
 import { loadStory, type Story } from './story.ts'
@@ -26,6 +28,7 @@ import * as unseen from './unseen.ts'
 export type { StoredCheckpoint } from './checkpoint.ts'
 export type { Job } from './jobs.ts'
 export type { Lease } from './lease.ts'
+export type { Suspect } from './missing.ts'
 export type { Totals } from './totals.ts'
 export type { Replacement, Unseen } from './unseen.ts'
 export { LEASE_TTL_MS } from './lease.ts'
@@ -42,6 +45,11 @@ export type Store = {
   /** Makes a chain stand still until a person acts, or go on (null). */
   setHalt(chainId: number, halt: { code: string; message: string } | null): Promise<void>
 
+  /** Transactions that are recorded as ours and whose rows are not there, the newest first: a suspicion, no proof. */
+  suspects(chainId: number): Promise<missing.Suspect[]>
+  /** The lowest block with such a transaction. Costs a pass over all of the chain. */
+  lowestSuspect(chainId: number): Promise<number | null>
+
   commitAdvance(step: commits.Advance): Promise<commits.Written>
   commitBackfill(piece: commits.BackfillCommit): Promise<commits.Written>
   commitRewind(step: commits.Rewind): Promise<commits.Rewound>
@@ -55,6 +63,8 @@ export type Store = {
   /** The wallets whose coverage differs from the set's. */
   differingWallets(chainId: number): Promise<Address[]>
 
+  /** Which history of the database this is: what was remembered of another one may not be true of it. */
+  history(): Promise<string>
   /** Compares users and watch-list with what is known. @returns the version of the set of tracked wallets */
   syncWallets(): Promise<number>
   loadWallets(sinceVersion: number): AsyncGenerator<readonly registry.WalletChange[]>
@@ -123,6 +133,8 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     window: (chainId, fromNumber) => checkpoints.loadWindow(sql, chainId, fromNumber),
     anchors: chainId => checkpoints.loadAnchors(sql, chainId),
     setHalt: (chainId, halt) => checkpoints.setHalt(sql, chainId, halt),
+    suspects: chainId => missing.loadSuspects(sql, chainId),
+    lowestSuspect: chainId => missing.lowestSuspect(sql, chainId),
     commitAdvance: step => commits.commitAdvance(sql, step),
     commitBackfill: piece => commits.commitBackfill(sql, piece),
     commitRewind: step => commits.commitRewind(sql, step),
@@ -131,6 +143,7 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     coverage: chainId => coverage.loadCoverage(sql, chainId),
     walletCoverage: (chainId, address) => coverage.loadWalletCoverage(sql, chainId, address),
     differingWallets: chainId => coverage.loadDifferingWallets(sql, chainId),
+    history: () => loadHistory(sql),
     syncWallets: () => registry.syncWallets(sql),
     loadWallets: sinceVersion => registry.loadWallets(sql, sinceVersion),
     attributeNextWallet: chains => registry.attributeNextWallet(sql, chains),

@@ -14,7 +14,7 @@ import { transactionRowId } from './ids.ts'
 
 export type Unseen = {
   readonly hash: Hash
-  /** Since the row was first noticed. */
+  /** Since the row was first noticed, by the database's clock and by the newest block: a clock that was set forward proves nothing. */
   readonly waitedSeconds: number
   /** Unix seconds: when that was. */
   readonly noticedAt: number
@@ -34,7 +34,8 @@ export async function loadUnseen(sql: Sql, hashes: readonly Hash[]): Promise<Uns
       nonce_chain_id: number | null
     }[]
   >`
-    select tx_hash, extract(epoch from now() - created_at)::float8 as waited, extract(epoch from created_at)::float8 as noticed,
+    select tx_hash, least(extract(epoch from now()), (select max(block_timestamp) from indexer.checkpoints))::float8
+        - extract(epoch from created_at)::float8 as waited, extract(epoch from created_at)::float8 as noticed,
       sender, nonce, nonce_chain_id
     from indexer.transactions where tx_hash = any(${hashes}::text[]) and chain_id is null and verdict is null and not malformed`)
   return rows.map(row => ({

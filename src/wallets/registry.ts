@@ -2,7 +2,8 @@
  * Who owns an address: the tracked wallets in memory.
  *
  * Always holds: what it says is the set of some version of `indexer.registry`, whole; a commit names that version and is refused if
- * it is no longer the current one. The comparison with the application's users costs more the more users there are, so it is made
+ * it is no longer the current one. Versions count within one history of the database: after a failover or a restore the set is read
+ * anew, because the same number may stand for another set there. The comparison with the application's users costs more the more users there are, so it is made
  * before every match while it is cheap and less often when it is not.
  */
 
@@ -26,26 +27,36 @@ export type Registry = {
   refresh(when?: 'now' | 'if-due'): Promise<void>
 }
 
-export function createRegistry(store: Pick<Store, 'syncWallets' | 'loadWallets'>, clock: Clock): Registry {
-  const owners = new Map<Address, string | null>()
+export function createRegistry(store: Pick<Store, 'history' | 'syncWallets' | 'loadWallets'>, clock: Clock): Registry {
+  let owners = new Map<Address, string | null>()
   let version = 0
+  let history = ''
   let dueAt = 0
   let running: Promise<void> | null = null
 
   const load = async () => {
     const started = clock.monotonic()
+    // Asked first: if the history changes in between, the next refresh still sees that it did.
+    const known = await store.history()
     const current = await store.syncWallets()
-    if (current > version) {
-      for await (const changes of store.loadWallets(version)) {
-        for (const { address, userId, tracked } of changes) {
-          if (tracked) owners.set(address, userId)
-          else owners.delete(address)
-        }
-      }
-      version = current
-    }
+    if (known !== history || current < version) {
+      const anew = new Map<Address, string | null>()
+      await takeIn(anew, 0)
+      owners = anew
+    } else if (current > version) await takeIn(owners, version)
+    history = known
+    version = current
     const took = clock.monotonic() - started
     dueAt = took <= CHEAP_MS ? 0 : clock.monotonic() + Math.min(took / MAX_SHARE_OF_TIME, MAX_INTERVAL_MS)
+  }
+
+  const takeIn = async (into: Map<Address, string | null>, sinceVersion: number) => {
+    for await (const changes of store.loadWallets(sinceVersion)) {
+      for (const { address, userId, tracked } of changes) {
+        if (tracked) into.set(address, userId)
+        else into.delete(address)
+      }
+    }
   }
 
   return {

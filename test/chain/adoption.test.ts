@@ -191,6 +191,30 @@ describe('rows that the application inserts', () => {
     expect(await rowsOf(second)).toMatchObject([{ status: 'confirmed', block_number: 1 }])
   })
 
+  test('of a database that does not notify: long mined, overwritten, and before the block', async () => {
+    const alice = await addUser(ALICE)
+    const stranger = await addUser('0xca501000000000000000000000000000000000003')
+    await database.sql`drop trigger indexer_notify_transactions on user_transactions`
+    const indexer = openIndexer()
+    const [old, own] = [await send(ETHER), await send(2n * ETHER)]
+    await anvil.mine(5)
+    indexer.start({ jobs: true })
+    await indexer.untilHead()
+    // Nobody who is tracked by the row takes part, so that no block would bring it.
+    await database.sql`delete from users where id = ${alice}`
+    await track(old, stranger)
+    await track(own, stranger)
+    await indexer.until('the long mined are confirmed', statusIs(old, 'confirmed'))
+    await indexer.until('the long mined are confirmed', statusIs(own, 'confirmed'))
+    await track(own, stranger)
+    expect(await rowsOf(own)).toMatchObject([{ status: 'pending' }])
+    await indexer.until('what was overwritten is set right', statusIs(own, 'confirmed'))
+    const next = await send(3n * ETHER)
+    await track(next, stranger)
+    await anvil.mine(3)
+    await indexer.until('the new one is confirmed', statusIs(next, 'confirmed'))
+  })
+
   test('overwriting a confirmed row with pending is set right', async () => {
     const alice = await addUser(ALICE)
     const indexer = openIndexer()

@@ -37,6 +37,7 @@ const CHAIN: Chain = {
   startBlock: 0,
   blockTimeSeconds: 10,
   droppedAfterSeconds: 86_400,
+  mempool: 'auto',
   tiers: [],
   nativeToken: { symbol: 'ETH', decimals: 18 },
   tokens: new Map(),

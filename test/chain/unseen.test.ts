@@ -176,7 +176,11 @@ describe('dropped', () => {
     await note(hash)
     await indexer.until('the mempool has shown it', () => isKnown(hash))
     await anvil.rpc('anvil_dropTransaction', [hash])
-    await indexer.until('it is dropped', async () => (await statusOf(hash)) === 'failed')
+    await indexer.until('it is dropped', async () => {
+      // Time passes on the chain too: the database's clock alone proves nothing.
+      await anvil.mine()
+      return (await statusOf(hash)) === 'failed'
+    })
     expect(await story(hash)).toEqual(['pending failed dropped'])
 
     await submit(raw)
@@ -204,5 +208,26 @@ describe('dropped', () => {
     const result = await sweep(indexer.store, [indexer.context(31337)], 'pending', AbortSignal.timeout(60_000))
     expect(result.dropped).toBe(0)
     expect(await statusOf(unknown)).toBe('pending')
+  })
+
+  test('not because the clock of the database was set forward by days', async () => {
+    await mineControl()
+    const indexer = openIndexer({ droppedAfterSeconds: 3_600 })
+    indexer.start()
+    await indexer.untilHead()
+    const unknown = `0x${'ab'.repeat(32)}`
+    await note(unknown)
+    const { sweep } = await import('../../src/steps/sweep.ts')
+    const sweepNow = () => sweep(indexer.store, [indexer.context(31337)], 'pending', AbortSignal.timeout(60_000))
+    await sweepNow()
+    // As that clock tells it: all that it has stamped, and the chain with it, is days old.
+    await database.sql`update indexer.transactions set created_at = now() - interval '3 days', sought_at = null`
+    await database.sql`update indexer.checkpoints set block_timestamp = extract(epoch from now() - interval '3 days')::bigint`
+    await database.sql`update indexer.inclusions set block_timestamp = 1`
+    expect((await sweepNow()).dropped).toBe(0)
+    // The chain says the same: now it is long enough.
+    await database.sql`update indexer.transactions set sought_at = null where tx_hash = ${unknown}`
+    await database.sql`update indexer.checkpoints set block_timestamp = extract(epoch from now())::bigint`
+    expect((await sweepNow()).dropped).toBe(1)
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { findAncestor, findBreak } from '../../src/core/lineage.ts'
+import { findAncestor, findBreak, type Verdict, type Witness, weighBranches } from '../../src/core/lineage.ts'
 import type { Hash, Header } from '../../src/core/types.ts'
 import { hashOf } from './support/build.ts'
 import { fc } from './support/property.ts'
@@ -102,5 +102,40 @@ describe('a break', () => {
     ['is where a block comes twice', null, [...branch(1, 11, 12, 99), ...branch(1, 12, 13, 99)], 12],
   ])('%s', (_name, parent, all, number) => {
     expect(findBreak(parent, all)?.number ?? null).toBe(number)
+  })
+})
+
+/** `o` shows ours, `x` another, `-` none, `?` gives no answer; capital letters have a head above our checkpoint. */
+const hear = (letters: string): Witness[] =>
+  Array.from(letters, (letter, endpoint) => {
+    const shows = { o: 'ours', x: 'other', '-': 'none', '?': 'nothing' }[letter.toLowerCase()] as Witness['shows']
+    const above = letter !== letter.toLowerCase()
+    return { endpoint, shows, headNumber: shows === 'nothing' ? null : above ? 101 : shows === 'none' ? 99 : 100 }
+  })
+
+describe('of two branches', () => {
+  test.each<[string, string, Verdict, Verdict]>([
+    ['the one endpoint shows another block', 'X', 'leave', 'leave'],
+    ['the one endpoint shows ours after all', 'O', 'stay', 'stay'],
+    ['the one endpoint has no such block any more', '-', 'leave', 'leave'],
+    ['the one endpoint does not answer', '?', 'wait', 'wait'],
+    ['all show another', 'XX', 'leave', 'leave'],
+    ['one is on a fork, the other goes on', 'XO', 'stay', 'stay'],
+    ['one is on a fork, two go on', 'XOO', 'stay', 'stay'],
+    ['one is on a fork, two are at the checkpoint', 'Xoo', 'wait', 'leave'],
+    ['one came over, the other is still at the checkpoint', 'Xo', 'wait', 'leave'],
+    ['one came over without a block more', 'xo', 'wait', 'wait'],
+    ['two came over', 'XXo', 'leave', 'leave'],
+    ['two came over, and ours goes on for one', 'XXO', 'leave', 'leave'],
+    ['one came over, the other is silent', 'X?', 'wait', 'leave'],
+    ['two came over, another is silent', 'XX?', 'leave', 'leave'],
+    ['ours for one, the others are silent', 'O??', 'stay', 'stay'],
+    ['one lags and one is silent', '-?', 'leave', 'leave'],
+    ['one lags and one has ours', '-o', 'stay', 'stay'],
+    ['one lags and one came over', '-X', 'leave', 'leave'],
+    ['nobody answers', '???', 'wait', 'wait'],
+  ])('%s (%s): at first %s, after some patience %s', (_what, letters, atFirst, later) => {
+    expect(weighBranches(100, hear(letters), false)).toBe(atFirst)
+    expect(weighBranches(100, hear(letters), true)).toBe(later)
   })
 })

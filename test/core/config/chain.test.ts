@@ -25,6 +25,14 @@ test('defaults: the label is the name, a token is an ERC-20, pieces have no deci
   expect([...(chain?.rules.get(CONTRACT)?.values() ?? [])][0]?.startBlock).toBe(5)
 })
 
+test.each([
+  [undefined, 'auto'],
+  ['poll', 'poll'],
+  ['off', 'off'],
+])('the mempool is watched as the file says, over a websocket if it says nothing: %j', (mempool, mode) => {
+  expect(load({ 'a.json': chainFile({ mempool }) }).chains[0]?.chain.mempool).toBe(mode)
+})
+
 test('the rules of a chain that starts at the latest block hold for every block', () => {
   const chain = load({ 'a.json': chainWithEvents([eventRule()], { startBlock: 'latest' }) }).chains[0]?.chain
   expect(chain?.startBlock).toBe('latest')
@@ -58,6 +66,8 @@ test.each([
   ['startBlock', -1, 'the number -1; expected a block number or "latest"'],
   ['startBlock', 'first', 'a string of 5 characters'],
   ['blockTimeSeconds', 0, 'the number 0; expected a number of seconds above 0'],
+  ['mempool', 'on', 'a string of 2 characters; expected "auto", "poll" or "off"'],
+  ['mempool', false, 'mempool: false; expected "auto"'],
   ['nativeToken', { symbol: 'ETH', decimals: 256 }, 'nativeToken.decimals: the number 256'],
   ['nativeToken', { symbol: 'E TH', decimals: 18 }, 'nativeToken.symbol: a string of 4 characters'],
   ['rpc', {}, 'rpc.env: nothing; expected the name of a variable'],

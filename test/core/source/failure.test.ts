@@ -40,6 +40,16 @@ describe('what a refusal means', () => {
       ),
       'unsupported',
     ],
+    ['providers: a subscription that is not offered', rpc(-32602, 'unsupported subscription type'), 'unsupported'],
+    ['geth: a filter that was forgotten', rpc(-32000, 'filter not found'), 'filter-missing'],
+    ['Besu: a filter that was forgotten', rpc(-32602, 'Filter not found'), 'filter-missing'],
+    ['Nethermind: a filter that was forgotten', rpc(-32000, 'Filter with id: 429 does not exist.'), 'filter-missing'],
+    [
+      'nodes of Cosmos: a filter of another node',
+      rpc(-32000, 'filter 0xd5a2f847eb82f05ea65c5a9ee22645b5 not found'),
+      'filter-missing',
+    ],
+    ['geth: logs of a block to come', rpc(-32000, 'can not filter logs: unknown block'), 'block-missing'],
     [
       'geth: pruned state',
       rpc(-32000, 'missing trie node 1f0e (path ) state 0x1f0e is not available, not found'),
@@ -129,6 +139,11 @@ describe('what a refusal means', () => {
     expect(kindOf(error)).toBe(kind)
   })
 
+  test('what a socket was refused with is no error, and read all the same', () => {
+    const refused = { code: -32601, message: 'no "newPendingTransactions" subscription in eth namespace' }
+    expect(describeFailure(refused, URL_WITH_KEY)).toMatchObject({ kind: 'unsupported', message: refused.message })
+  })
+
   test.each([null, undefined, 'text', 5, {}])('something thrown that is no error: %j', thrown => {
     expect(kindOf(thrown)).toBe('unreachable')
   })
@@ -192,6 +207,7 @@ describe('what is told of it', () => {
     ['unreachable', 'RPC_UNAVAILABLE', true],
     ['throttled', 'RPC_UNAVAILABLE', true],
     ['unsupported', 'RPC_UNAVAILABLE', true],
+    ['filter-missing', 'RPC_UNAVAILABLE', true],
     ['block-missing', 'RPC_UNAVAILABLE', true],
     ['state-gone', 'RPC_STATE_UNAVAILABLE', false],
     ['reverted', 'RPC_REJECTED', false],

@@ -1,10 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import { AppError, isRetryable } from '../../../src/errors.ts'
 import {
+  parseBareHash,
   parseBlock,
   parseBytes,
+  parseFilterId,
+  parseHashOf,
   parseHeader,
   parseLocation,
+  parsePending,
+  parsePool,
   parseQuantity,
   parseReceipt,
   parseReceipts,
@@ -260,3 +265,47 @@ async function settle(parse: () => unknown): Promise<unknown> {
     return error
   }
 }
+
+describe('what waits in a mempool', () => {
+  const { blockHash: _blockHash, ...waiting } = transaction
+
+  test('is a body without a block, from nodes that say null and from those that say nothing', () => {
+    const read = { hash: hashOf(7), from: addressOf(0xa), to: addressOf(0xb), nonce: 9, input: '0xa9059cbb' }
+    expect(parsePending({ ...waiting, blockHash: null })).toMatchObject(read)
+    expect(parsePending(waiting)).toMatchObject(read)
+  })
+
+  test('is not what a block holds already', () => {
+    expect(parsePending(transaction)).toBeNull()
+  })
+
+  test('stands in a pool by sender and nonce, in sections of which a node may have some', () => {
+    const bodies = [waiting, { hash: 'b' }, { hash: 'c' }]
+    const [a, b, c] = bodies
+    expect(
+      parsePool({ pending: { '0xa': { '9': a } }, queued: { '0xb': { '1': b } }, baseFee: { '0xc': { '1': c } } }),
+    ).toEqual([a, c, b])
+    expect(parsePool({ pending: { '0xa': null, '0xb': [1] }, queued: 'none' })).toEqual([])
+  })
+
+  test.each([null, [], 'pool'])('a pool that is %j is refused', answer => {
+    expect(() => parsePool(answer)).toThrow(AppError)
+  })
+
+  test('hashes are told from bodies, and brought to lower case', () => {
+    const hash = hashOf(0xab)
+    expect(parseBareHash(hash.toUpperCase().replace('0X', '0x'))).toBe(hash)
+    expect([parseHashOf({ hash }), parseHashOf(hash), parseHashOf({ hash: 5 }), parseHashOf(null)]).toEqual([
+      hash,
+      null,
+      null,
+      null,
+    ])
+    for (const other of ['0xab', `${hash}00`, { hash }, 5, null]) expect(parseBareHash(other)).toBeNull()
+  })
+
+  test('the zeros in front of a filter belong to it', () => {
+    expect(parseFilterId('0x00ab')).toBe('0x00ab')
+    expect(() => parseFilterId(null)).toThrow(AppError)
+  })
+})

@@ -51,6 +51,7 @@ export function chainOf(changes: Partial<Chain> = {}): Chain {
     startBlock: 0,
     blockTimeSeconds: 12,
     droppedAfterSeconds: 86_400,
+    mempool: 'auto',
     tiers: [],
     nativeToken: { symbol: 'ETH', decimals: 18 },
     tokens: new Map(),

@@ -1,0 +1,64 @@
+/**
+ * A job: work that comes again and again, and never twice at a time.
+ *
+ * Always holds: whoever comes while it runs is content with that run or the next; an error ends no more than its run, and the same
+ * trouble is told once a minute.
+ */
+
+import { AppError, describeError } from '../errors.ts'
+import type { ChainContext } from '../steps/context.ts'
+
+/** The same trouble is told once in this time. */
+const REPEAT_LOG_MS = 60_000
+
+export type Job = {
+  run(): Promise<void>
+  /** Resolves when no run is under way. */
+  ended(): Promise<void>
+}
+
+export type JobOptions = {
+  readonly name: string
+  readonly work: () => Promise<void>
+  /** A run that begins while this says so does nothing. */
+  readonly isHeld: () => boolean
+}
+
+export function createJob(
+  { log, clock }: Pick<ChainContext, 'log' | 'clock'>,
+  { name, work, isHeld }: JobOptions,
+  signal: AbortSignal,
+): Job {
+  let current: Promise<void> | null = null
+  /** When each kind of trouble was last told. */
+  const told = new Map<string, number>()
+
+  const tell = (error: unknown) => {
+    const code = error instanceof AppError ? error.code : 'INTERNAL'
+    const now = clock.monotonic()
+    // The database's or the nodes' passing trouble is told by the chains' loops; a job just comes again.
+    const isKnown = error instanceof AppError && error.retryable
+    const isRepeated = now - (told.get(code) ?? Number.NEGATIVE_INFINITY) < REPEAT_LOG_MS
+    if (!isKnown && !isRepeated) told.set(code, now)
+    log[isKnown || isRepeated ? 'debug' : 'error'](
+      { job: name, reason: describeError(error) },
+      'A job failed; it comes again',
+    )
+  }
+  const guarded = async () => {
+    try {
+      if (!signal.aborted && !isHeld()) await work()
+    } catch (error) {
+      if (!signal.aborted) tell(error)
+    }
+  }
+  return {
+    async run() {
+      if (current !== null) return current
+      current = guarded()
+      await current
+      current = null
+    },
+    ended: () => current ?? Promise.resolve(),
+  }
+}

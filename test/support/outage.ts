@@ -1,0 +1,62 @@
+/**
+ * An outage as a test of two daemons: one lives through it, the other is told to end in the middle of it.
+ */
+import { expect } from 'vitest'
+import {
+  expectSaidOnce,
+  MAX_RECOVERY_MS,
+  pause,
+  probe,
+  type Stage,
+  stopDaemon,
+  troublesOf,
+  until,
+  untilNoted,
+} from './outage-stage.ts'
+
+export const NAMES = ['lives', 'ends'] as const
+
+/** How long an outage lasts after it was noticed: long enough for several tries. */
+const OUTAGE_MS = 2_500
+
+export type Outage = {
+  readonly what: string
+  /** What /readyz says. */
+  readonly reason: RegExp
+  readonly begin: () => Promise<void>
+  readonly end: () => Promise<void>
+}
+
+const nothing = () => Promise.resolve()
+/** Ends the outage that a test has left. */
+let undo = nothing
+
+export async function endOutage(): Promise<void> {
+  await undo()
+  undo = nothing
+}
+
+/** It is said once, lived through, and no reason to stay when asked to end. */
+export async function playOutage(stage: Stage, { what, reason, begin, end }: Outage): Promise<void> {
+  const [lives, ends] = await Promise.all([stage.startDaemon('lives'), stage.startDaemon('ends')])
+  undo = end
+  await begin()
+  await stage.mineTransfers(3)
+  const notedMs = await untilNoted([lives, ends], reason)
+  const stoppedMs = await stopDaemon(ends)
+
+  await stage.mineTransfers(2)
+  await pause(Math.max(OUTAGE_MS - stoppedMs, 0))
+  expect((await probe(lives.http)).status).toBe(503)
+  const said = troublesOf(lives)
+  undo = nothing
+  await end()
+  const recoveredMs = await until('every row is there', () => stage.isComplete('lives'))
+  expect(recoveredMs).toBeLessThan(MAX_RECOVERY_MS)
+  await until('it is ready again', async () => (await probe(lives.http)).status === 200)
+  process.stdout.write(
+    `${what}: noted after ${notedMs} ms, ended in ${stoppedMs} ms, complete ${recoveredMs} ms after it\n`,
+  )
+  expectSaidOnce(said)
+  await stopDaemon(lives)
+}
