@@ -29,7 +29,8 @@ export function createHolder(anvil: Anvil, scene: Scene, hesitant: readonly Part
   }
 }
 
-async function hold(anvil: Anvil, { dice, sender, users, act, world }: Scene, from: Party): Promise<Held> {
+async function hold(anvil: Anvil, scene: Scene, from: Party): Promise<Held> {
+  const { dice, sender, users, world } = scene
   const to = dice.pick(users)
   const value = BigInt(dice.integer(1, 900)) * 10n ** 15n
   const nonce = sender.nextNonce(from)
@@ -46,7 +47,7 @@ async function hold(anvil: Anvil, { dice, sender, users, act, world }: Scene, fr
     },
     async supplant() {
       const words = `${from.name} pays ${show(1n, 18, world.nativeSymbol)} to ${to.name} with the nonce of ${hash}`
-      const other = await act(from, { to: to.address, value: 1n, nonce, feeFactor: 3n }, words)
+      const other = await scene.act(from, { to: to.address, value: 1n, nonce, feeFactor: 3n }, words)
       await sender.flush()
       return other
     },

@@ -158,11 +158,12 @@ function pass(state: State, client: Socket): void {
       upstream.write(chunk)
       return
     }
-    client.pause()
-    void wait.then(() => {
+    const goOn = () => {
       upstream.write(chunk)
       client.resume()
-    })
+    }
+    client.pause()
+    void wait.then(goOn)
   })
 }
 

@@ -93,14 +93,16 @@ function describeCounts({ blocks, activities, transitions, done, faults }: Count
 /** The trees of what ran and of what judged it, by which a log can be told from one of another version. */
 function describeSources(): string {
   try {
-    const git = (...args: readonly string[]) =>
-      execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' }).trim()
     const isDirty = git('status', '--porcelain', '--', ':/src', ':/sql', ':/test/sim', ':/test/support') !== ''
     const trees = ['src', 'test/sim'].map(path => `${path} ${git('rev-parse', `HEAD:${path}`)}`)
     return `${trees.join(', ')}${isDirty ? ', with changes that are not committed' : ''}`
   } catch {
     return 'sources outside of a repository'
   }
+}
+
+function git(...args: readonly string[]): string {
+  return execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' }).trim()
 }
 
 function verdictOf(differences: readonly string[]): string {

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import { loadConfig } from '../../src/config/env.ts'
 import type { Chain } from '../../src/core/chain.ts'
+import type { Hash } from '../../src/core/types.ts'
 import { type Anvil, startAnvil } from '../../src/demo/anvil.ts'
 import { createDice, type Dice } from '../../src/demo/dice.ts'
 import type { Held } from '../../src/demo/held.ts'
@@ -34,12 +35,10 @@ export type SimChain = {
   readonly endpoints: readonly FaultProxy[]
   /** A websocket besides, straight to the chain; null where there is none. */
   readonly wire: Wire | null
-  /** The newest block that is not the traffic's: no reorg may touch it. */
+  /** The newest block that was there before the run: no reorg may touch it. */
   readonly worldHead: number
   /** Blocks below the head that may be replaced. */
   readonly maxDepth: number
-  /** Seconds by which its clock is late. */
-  readonly lateSeconds: number
 }
 
 /** Programs that can run beside each other, each with its own way to the database. */
@@ -58,6 +57,8 @@ export type Stage = {
   readonly application: Application
   /** What may still be sent again. */
   readonly forgotten: Forgotten[]
+  /** Unix seconds at which something forgotten was sent after all. */
+  readonly sentAgain: Map<Hash, number>
   /** Whether what no chain has counts as dropped within this run. */
   readonly dropsSoon: boolean
   readonly tally: Tally
@@ -83,8 +84,9 @@ const HAS_WEBSOCKET = 0.3
 const HESITANT = 6
 /** What a run outlives, and what it does not. */
 const DROPPED_AFTER_SECONDS = [0.5, 1, 2, 86_400] as const
-/** A chain that begins in the past has blocks that are older than every row: what nodes must remember to be believed. */
-const LATE_SECONDS = [0, 7_200, 200_000, 200_000] as const
+/** An old chain has blocks that are older than every row: what nodes must remember to be believed. */
+const AGE_SECONDS = [0, 7_200, 200_000, 200_000] as const
+const OLD_TRANSACTIONS = 4
 const MAX_PER_BLOCK = 5
 const MAX_RUN_SECONDS = 3_600
 const MAX_QUERY_ATTEMPTS = 40
@@ -103,11 +105,10 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
     const database = `seed_${seed}_${process.pid}`
     await server.createDatabase(database)
     releases.push(() => server.dropDatabase(database))
-    const anvils: (Pick<SimChain, 'anvil' | 'endpoints' | 'wire' | 'lateSeconds'> & { readonly slots: number })[] = []
+    const anvils: (Pick<SimChain, 'anvil' | 'endpoints' | 'wire'> & { readonly slots: number })[] = []
     for (const { id } of FILES) {
       const slots = dice.integer(2, 6)
-      const lateSeconds = dice.pick(LATE_SECONDS)
-      const timestamp = Math.floor(systemClock.now() / 1_000) - lateSeconds
+      const timestamp = unixNow() - dice.pick(AGE_SECONDS)
       const anvil = await startAnvil({ chainId: id, slotsInAnEpoch: slots, timestamp })
       releases.push(() => anvil.stop())
       const endpoints: FaultProxy[] = []
@@ -118,7 +119,7 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
       }
       const wire = dice.chance(HAS_WEBSOCKET) ? await startWire(anvil.wsUrl) : null
       releases.push(async () => wire?.close())
-      anvils.push({ anvil, endpoints, wire, slots, lateSeconds })
+      anvils.push({ anvil, endpoints, wire, slots })
     }
     const droppedAfterSeconds = dice.pick(DROPPED_AFTER_SECONDS)
     const env = await writeConfiguration(directory, dice, anvils, droppedAfterSeconds)
@@ -128,14 +129,16 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
       isTerminal: false,
     })
     const chains: SimChain[] = []
-    for (const { anvil, endpoints, wire, slots, lateSeconds } of anvils) {
+    for (const { anvil, endpoints, wire, slots } of anvils) {
       const chain = config.chains.find(one => one.chain.id === anvil.chainId)?.chain
       if (chain === undefined) throw new Error(`chain ${anvil.chainId} is not configured`)
       const options = { users: USERS, maxPerBlock: MAX_PER_BLOCK, hesitant: HESITANT }
-      const traffic = await createTraffic({ anvil, chain, seed: dice.integer(0, 2 ** 31), ...options })
+      const traffic = keepTime(anvil, await createTraffic({ anvil, chain, seed: dice.integer(0, 2 ** 31), ...options }))
+      await traffic.step(OLD_TRANSACTIONS)
+      await setTime(anvil)
       const worldHead = Number(await anvil.rpc('eth_blockNumber'))
       // `finalized` is two epochs behind the head.
-      chains.push({ chain, anvil, traffic, endpoints, wire, worldHead, maxDepth: 2 * slots - 1, lateSeconds })
+      chains.push({ chain, anvil, traffic, endpoints, wire, worldHead, maxDepth: 2 * slots - 1 })
     }
     const gates = await openGates(server, releases)
     const clock = dice.chance(HAS_SHIFTED_CLOCK) ? `${SHIFTED_CLOCK}?seed=${dice.integer(0, 2 ** 31)}` : null
@@ -156,6 +159,7 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
       running,
       application: createApplication(query, chains[0]?.traffic.users ?? [], fork()),
       forgotten: [],
+      sentAgain: new Map(),
       dropsSoon: droppedAfterSeconds < MAX_RUN_SECONDS,
       tally,
       diary: [],
@@ -172,6 +176,25 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+export function unixNow(): number {
+  return Math.floor(systemClock.now() / 1_000)
+}
+
+function setTime(anvil: Anvil): Promise<unknown> {
+  return anvil.rpc('evm_setTime', [unixNow()])
+}
+
+/** After a reorg Anvil goes on from the time of the common block, and the newest block is what the daemon knows of the time. */
+function keepTime(anvil: Anvil, traffic: Traffic): Traffic {
+  return {
+    ...traffic,
+    async reorganise(depth, shift) {
+      await traffic.reorganise(depth, shift)
+      await setTime(anvil)
+    },
   }
 }
 

@@ -3,7 +3,7 @@
  */
 import type { Dice } from '../../../src/demo/dice.ts'
 import { sleep } from '../../../src/runtime/sleep.ts'
-import { PROBABLE_FAULTS, type ProbableFault, type Schedule, type View } from '../../support/fault-proxy.ts'
+import { PROBABLE_FAULTS, type ProbableFault, type Schedule, type View } from '../../support/fault-schedule.ts'
 import type { Stage } from '../stage.ts'
 import { pause, pickChain } from './pick.ts'
 

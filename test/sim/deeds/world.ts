@@ -4,7 +4,7 @@
 import { sleep } from '../../../src/runtime/sleep.ts'
 import { createStore } from '../../../src/store/store.ts'
 import { recordBranch } from '../../support/branch.ts'
-import type { Stage } from '../stage.ts'
+import { type Stage, unixNow } from '../stage.ts'
 import { MAX_SEND, pause, pickChain } from './pick.ts'
 
 /** Long enough for a sweep to see it in the pool, now and then. */
@@ -174,7 +174,10 @@ export async function comeBack(stage: Stage): Promise<string | null> {
   if (one === undefined) return null
   const { chain, hash } = one
   const other = isAgain ? null : await one.supplant()
-  if (isAgain) await one.send()
+  if (isAgain) {
+    stage.sentAgain.set(hash, unixNow())
+    await one.send()
+  }
   await chain.traffic.mine()
   tally.add(isAgain ? 'sent again' : 'supplanted')
   return `${hash} is ${isAgain ? 'sent again' : `supplanted by ${other}`} on ${chain.chain.name}`
