@@ -2,7 +2,7 @@
  * A job: work that comes again and again, and never twice at a time.
  *
  * Always holds: whoever comes while it runs is content with that run or the next; an error ends no more than its run, and the same
- * trouble is told once a minute.
+ * trouble is told once a minute, whichever jobs meet it.
  */
 
 import { AppError, describeError } from '../errors.ts'
@@ -18,38 +18,20 @@ export type Job = {
 }
 
 export type JobOptions = {
-  readonly name: string
   readonly work: () => Promise<void>
+  /** What becomes of an error. */
+  readonly onError: (error: unknown) => void
   /** A run that begins while this says so does nothing. */
   readonly isHeld: () => boolean
 }
 
-export function createJob(
-  { log, clock }: Pick<ChainContext, 'log' | 'clock'>,
-  { name, work, isHeld }: JobOptions,
-  signal: AbortSignal,
-): Job {
+export function createJob({ work, onError, isHeld }: JobOptions, signal: AbortSignal): Job {
   let current: Promise<void> | null = null
-  /** When each kind of trouble was last told. */
-  const told = new Map<string, number>()
-
-  const tell = (error: unknown) => {
-    const code = error instanceof AppError ? error.code : 'INTERNAL'
-    const now = clock.monotonic()
-    // The database's or the nodes' passing trouble is told by the chains' loops; a job just comes again.
-    const isKnown = error instanceof AppError && error.retryable
-    const isRepeated = now - (told.get(code) ?? Number.NEGATIVE_INFINITY) < REPEAT_LOG_MS
-    if (!isKnown && !isRepeated) told.set(code, now)
-    log[isKnown || isRepeated ? 'debug' : 'error'](
-      { job: name, reason: describeError(error) },
-      'A job failed; it comes again',
-    )
-  }
   const guarded = async () => {
     try {
       if (!signal.aborted && !isHeld()) await work()
     } catch (error) {
-      if (!signal.aborted) tell(error)
+      if (!signal.aborted) onError(error)
     }
   }
   return {
@@ -60,5 +42,21 @@ export function createJob(
       current = null
     },
     ended: () => current ?? Promise.resolve(),
+  }
+}
+
+/** Tells of the troubles of all jobs: each kind once a minute. */
+export function createTeller({ log, clock }: Pick<ChainContext, 'log' | 'clock'>) {
+  /** When each kind was last told. */
+  const told = new Map<string, number>()
+  return (job: string, error: unknown): void => {
+    const code = error instanceof AppError ? error.code : 'INTERNAL'
+    const now = clock.monotonic()
+    // The database's or the nodes' passing trouble is told by the chains' loops; a job just comes again.
+    const isPassing = error instanceof AppError && error.retryable
+    const isRepeated = now - (told.get(code) ?? Number.NEGATIVE_INFINITY) < REPEAT_LOG_MS
+    const isQuiet = isPassing || isRepeated
+    if (!isQuiet) told.set(code, now)
+    log[isQuiet ? 'debug' : 'error']({ job, reason: describeError(error) }, 'A job failed; it comes again')
   }
 }

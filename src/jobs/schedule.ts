@@ -12,13 +12,14 @@ import type { ChainContext } from '../steps/context.ts'
 import { watchMempool } from '../steps/mempool.ts'
 import { sweep } from '../steps/sweep.ts'
 import { beat } from './beat.ts'
-import { createJob, type Job } from './job.ts'
+import { createJob, createTeller, type Job } from './job.ts'
 
 const EVERY_MINUTE = '17 * * * * *'
 const SWEEP_EVERY_BEATS = 2
 /** Wallets that one run attributes at most; the next run goes on. */
 const MAX_WALLETS_PER_RUN = 500
 const NOTIFIED_PAUSE_MS = 200
+const HELD_PAUSE_MS = 500
 
 export type Jobs = { stop(): Promise<void> }
 
@@ -28,7 +29,9 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
   if (first === undefined) return { stop: async () => undefined }
   const { store, chains, log, registry, clock } = first
   const stopped = new AbortController()
-  const add = (name: string, work: () => Promise<void>) => createJob(first, { name, work, isHeld }, signal)
+  const tell = createTeller(first)
+  const add = (name: string, work: () => Promise<void>) =>
+    createJob({ work, isHeld, onError: error => tell(name, error) }, signal)
 
   const sweepRows = (scope: 'pending' | 'all') => async () => {
     const result = await sweep(store, contexts, scope, signal)
@@ -57,6 +60,13 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
   }
   const watching = contexts.map(context => watchMempool(context, signal))
   const listening = [hear('transactions', sweepPending), hear('users', attribute)]
+  const until = AbortSignal.any([signal, stopped.signal])
+  // What was overwritten or lost while nobody looked is not left for another minute.
+  const begin = async () => {
+    while (isHeld() && !until.aborted) await sleep(HELD_PAUSE_MS, until)
+    if (!until.aborted) await sweepAll.run()
+  }
+  const beginning = begin()
   const beating = beat(
     clock,
     [
@@ -64,12 +74,12 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
       { job: sweepPending, everyBeats: SWEEP_EVERY_BEATS },
       { job: sweepAll, pattern: EVERY_MINUTE },
     ],
-    AbortSignal.any([signal, stopped.signal]),
+    until,
   )
   return {
     async stop() {
       stopped.abort()
-      await beating
+      await Promise.all([beating, beginning])
       for (const end of await Promise.all(listening)) await end()
       await Promise.all([...[sweepPending, sweepAll, attribute].map(job => job.ended()), ...watching])
     },

@@ -1,9 +1,9 @@
 /**
  * Rows that are missing below the checkpoint: the application's tables come from an older dump than the schema `indexer`.
  *
- * The database gives the suspicion, the chain the proof: a transaction is missing if its activities would be written today and are
- * not there. So a user who was deleted or unlinked raises no alarm, whatever went with them. The chain stands still while rows are missing, because
- * each further block would hide the gap; it goes on by itself as soon as they are there again.
+ * The database gives the suspicion, the chain the proof: a transaction is missing if its activities would be written today
+ * and are not there. So a user who was deleted or unlinked raises no alarm, whatever went with them. The chain stands still while rows
+ * are missing, because each further block would hide the gap; it goes on by itself as soon as they are there again.
  */
 
 import { AppError } from '../errors.ts'
@@ -37,7 +37,8 @@ export function watchMissingRows(context: ChainContext): MissingRows {
       const suspects = (await store.suspects(chain.id)).filter(suspect => !cleared.has(suspect.transactionHash))
       for (const suspect of suspects.slice(0, MAX_ASKED)) {
         if (await isMissing(context, suspect, signal)) {
-          lowest ??= await store.lowestSuspect(chain.id)
+          // Where the pass takes too long, the whole chain is told.
+          lowest ??= await store.lowestSuspect(chain.id).catch(() => checkpoint.startBlock)
           throw aheadOfRows(context, checkpoint, suspect, lowest)
         }
         cleared.add(suspect.transactionHash)

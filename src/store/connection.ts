@@ -10,6 +10,7 @@ import postgres from 'postgres'
 import { backoffMs } from '../core/backoff.ts'
 import { AppError } from '../errors.ts'
 import { randomFloat } from '../runtime/random.ts'
+import { systemClock } from '../runtime/clock.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { arrayTypes } from './array-types.ts'
 import { socketsOf } from './socket.ts'
@@ -39,7 +40,7 @@ export type ConnectOptions = {
 }
 
 export function connect(url: string, options: ConnectOptions = {}): Sql {
-  const socket = socketsOf(options.maxSilenceMs ?? TRANSACTION_DEADLINE_MS)
+  const socket = socketsOf(options.maxSilenceMs ?? TRANSACTION_DEADLINE_MS, systemClock)
   return postgres(url, {
     // Which of several hosts it is, only the driver knows.
     ...(/@[^/]*,/.test(url) ? {} : { socket }),

@@ -1,24 +1,42 @@
 /**
- * The driver's sockets, with an end to waiting: a server that vanished without a word (its machine died, an address moved to
- * another one) is noticed by its silence.
+ * The driver's sockets, with an end to waiting and a pause before another try.
  *
- * The system itself gives such a connection up after a quarter of an hour, and until then the pool would go on asking it. A socket
- * on which nothing was asked may be silent for as long as it likes.
+ * A server that vanished without a word (its machine died, its address moved to another one) is noticed by its silence: the system
+ * itself gives such a connection up after a quarter of an hour, and until then the pool would go on asking it. A pool closes what
+ * it does not use, so a socket of a pool that is silent for longer than that has been asked. One that listens may be silent for as long
+ * as it likes; if its server vanished, TCP's own probes find out, because nothing is under way on it.
+ *
+ * Where connections are taken and closed at once, as balancers do that have nobody behind them, the driver connects again without a
+ * pause, some hundred times a second: that is what the pause is for.
  */
 
 import { connect, type Socket } from 'node:net'
+import type { Clock } from '../runtime/clock.ts'
 import { sleepIdly } from '../runtime/sleep.ts'
 
-/** What the driver tells of where to go; it has a list also for one. */
-type Place = { readonly host: readonly string[]; readonly port: readonly number[]; readonly path?: string | false }
+/** What the driver tells of a connection: a list of places also where there is one, and null for one that is never idle. */
+type Connection = {
+  readonly host: readonly string[]
+  readonly port: readonly number[]
+  readonly path?: string | false
+  readonly idle_timeout?: number | null
+}
 
 const LOOKS_PER_SILENCE = 4
+/** After a connection that was closed without a word. */
+const PAUSE_MS = 500
 
-/** A maker of sockets for the driver's option `socket`. */
-export function socketsOf(maxSilenceMs: number): (place: Place) => Socket {
-  return ({ host: [host = 'localhost'], port: [port = 0], path }) => {
+/** A maker of sockets for the driver's option `socket`. @param maxSilenceMs longer than a connection may be idle */
+export function socketsOf(maxSilenceMs: number, clock: Clock): (connection: Connection) => Promise<Socket> {
+  let pausesUntil = Number.NEGATIVE_INFINITY
+  return async ({ host: [host = 'localhost'], port: [port = 0], path, idle_timeout: idleTimeout }) => {
+    const pause = pausesUntil - clock.monotonic()
+    if (pause > 0) await sleepIdly(pause)
     const socket = path ? connect(path) : connect(port, host)
-    void endSilence(socket, maxSilenceMs)
+    socket.once('close', () => {
+      if (socket.bytesRead === 0) pausesUntil = clock.monotonic() + PAUSE_MS
+    })
+    if (idleTimeout !== null) void endSilence(socket, maxSilenceMs)
     // The driver reads them: for the name in a certificate, and for its errors.
     return Object.assign(socket, { host, port })
   }
@@ -27,15 +45,11 @@ export function socketsOf(maxSilenceMs: number): (place: Place) => Socket {
 /** Looks by itself: under TLS the driver removes every listener from the socket. */
 async function endSilence(socket: Socket, maxSilenceMs: number): Promise<void> {
   let heard = 0
-  let written = 0
   let looks = 0
   while (!socket.destroyed) {
     await sleepIdly(maxSilenceMs / LOOKS_PER_SILENCE)
-    if (socket.bytesRead !== heard) {
-      heard = socket.bytesRead
-      written = socket.bytesWritten
-    }
-    looks = socket.bytesWritten === written ? 0 : looks + 1
+    looks = socket.bytesRead === heard ? looks + 1 : 0
+    heard = socket.bytesRead
     if (looks > LOOKS_PER_SILENCE)
       socket.destroy(Object.assign(new Error('the server is silent'), { code: 'ETIMEDOUT' }))
   }

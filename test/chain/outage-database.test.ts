@@ -110,6 +110,7 @@ const OUTAGES: readonly Outage[] = [
   {
     what: 'Postgres takes no more connections',
     reason: /Postgres.*too many/,
+    code: 'DB_UNAVAILABLE',
     begin: fillConnections,
     async end() {
       for (const sql of held) await sql.end({ timeout: 1 })
@@ -119,8 +120,19 @@ const OUTAGES: readonly Outage[] = [
   {
     what: 'Postgres is read-only',
     reason: /25006/,
+    code: 'DB_UNAVAILABLE',
     begin: () => setReadOnly('on'),
     end: () => setReadOnly('off'),
+  },
+  {
+    what: 'Postgres lets nobody in',
+    reason: /lets nobody in/,
+    code: 'DB_REJECTED',
+    async begin() {
+      await admin`alter role current_user nologin`
+      await terminate()
+    },
+    end: async () => void (await admin`alter role current_user login`),
   },
   {
     what: 'Postgres is silent',

@@ -75,6 +75,7 @@ test.skipIf(reason !== null)('the disk is full, and has room again', async () =>
   await playOutage(stage, {
     what: 'the disk is full',
     reason: /No space left on device/,
+    code: 'DB_UNAVAILABLE',
     async begin() {
       smallDisk().fill()
       await untilNoRowFits()
@@ -106,6 +107,7 @@ test.skipIf(reason !== null)('the log of writes is full and the server ends by i
   await playOutage(stage, {
     what: 'the log of writes is full',
     reason: /Postgres/,
+    code: 'DB_UNAVAILABLE',
     async begin() {
       smallDisk().fill()
       await breakServer()

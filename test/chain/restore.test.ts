@@ -21,7 +21,7 @@ import {
 } from '../support/outage-stage.ts'
 
 const CAROL = '0xca20100000000000000000000000000000000003'
-const NAMES = ['restored', 'restored_part', 'restored_rows', 'restored_schema', 'erased'] as const
+const NAMES = ['restored', 'restored_part', 'restored_activity', 'restored_rows', 'restored_schema', 'erased'] as const
 const APPLICATION = ['public.users', 'public.user_transactions', 'public.wallet_activity'] as const
 /** A few tries of a chain that stands still. */
 const STANDSTILL_MS = 3_000
@@ -176,16 +176,34 @@ describe('a restore of the application’s tables alone', () => {
     await expectHaltAndWayOut('restored_part')
   })
 
-  test.each(['public.user_transactions', 'public.wallet_activity'])('and so where it is %s alone', async table => {
-    sql = stage.connectTo('restored_rows', 1)
-    await sql`drop schema if exists dump cascade`
-    const daemon = await follow('restored_rows', 1)
-    await dump([table])
+  test('and so where it is wallet_activity alone', async () => {
+    sql = stage.connectTo('restored_activity', 1)
+    const daemon = await follow('restored_activity', 1)
+    await dump(['public.wallet_activity'])
     await stage.mineTransfers(1)
     await untilHead()
     await stopDaemon(daemon)
-    await restore([table])
-    await expectHaltAndWayOut('restored_rows')
+    await restore(['public.wallet_activity'])
+    await expectHaltAndWayOut('restored_activity')
+  })
+
+  test('where it is user_transactions alone, its rows are made again from the activities', async () => {
+    sql = stage.connectTo('restored_rows', 1)
+    const daemon = await follow('restored_rows', 1)
+    await dump(['public.user_transactions'])
+    await stage.mineTransfers(2)
+    await untilHead()
+    await stopDaemon(daemon)
+    const before = await countRows()
+    await restore(['public.user_transactions'])
+    expect(await countRows()).not.toEqual(before)
+    const again = await stage.startDaemon('restored_rows')
+    await until('the rows are there again', async () => {
+      return JSON.stringify(await countRows()) === JSON.stringify(before)
+    })
+    await stage.expectRowsOfChain('restored_rows')
+    expect(troublesOf(again)).toEqual([])
+    await stopDaemon(again)
   })
 })
 

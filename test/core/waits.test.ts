@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { backoffMs } from '../../src/core/backoff.ts'
-import { nextPollMs } from '../../src/core/rhythm.ts'
+import { ageOfBlock, nextPollMs } from '../../src/core/rhythm.ts'
 import { fc } from './support/property.ts'
 
 const REST = { baseMs: 100, maxMs: 30_000 }
@@ -30,6 +30,19 @@ describe('the wait before trying again', () => {
         expect(backoffMs(attempt + 1, backoff, chance)).toBeGreaterThanOrEqual(waited)
       }),
     )
+  })
+})
+
+describe('how old the newest block is', () => {
+  test.each<[string, number, number, number]>([
+    ['by the clocks, where they fit to when it was seen', 3_000, 1_000, 3_000],
+    ['by the clocks, up to a block time before it was seen', 13_000, 1_000, 13_000],
+    ['since it was seen, where our clock is days ahead', 3 * 86_400_000, 1_000, 1_000],
+    ['since it was seen, where our clock is days behind', -3 * 86_400_000, 1_000, 1_000],
+    ['since it was seen, where it would be younger than that', 500, 1_000, 1_000],
+    ['since it was seen, for a chain that stood still when we came', 7_200_000, 0, 0],
+  ])('%s', (_name, byClocksMs, sinceSeenMs, ageMs) => {
+    expect(ageOfBlock(byClocksMs, sinceSeenMs, 12_000)).toBe(ageMs)
   })
 })
 

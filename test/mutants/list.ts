@@ -83,10 +83,10 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'rows of the application are looked for when NOTIFY tells, and only then',
     file: 'src/jobs/schedule.ts',
-    find: `const EVERY_TWO_SECONDS = '*/2 * * * * *'
-const EVERY_MINUTE = '17 * * * * *'`,
-    replace: `const EVERY_TWO_SECONDS = '0 0 0 29 2 *'
-const EVERY_MINUTE = '0 0 0 29 2 *'`,
+    find: `const EVERY_MINUTE = '17 * * * * *'
+const SWEEP_EVERY_BEATS = 2`,
+    replace: `const EVERY_MINUTE = '0 0 0 29 2 *'
+const SWEEP_EVERY_BEATS = 1_000_000`,
     tests: ['test/chain/adoption.test.ts'],
   },
   {

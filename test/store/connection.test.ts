@@ -3,12 +3,14 @@
  * may pass by itself passes.
  */
 
-import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { type AddressInfo, createConnection, createServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AppError, describeError } from '../../src/errors.ts'
 import { connect, inTransaction, read, type Sql } from '../../src/store/connection.ts'
 import { createStore } from '../../src/store/store.ts'
 import { createDatabase, type TestDatabase } from '../support/database.ts'
+import { openForwarder } from '../support/forwarder.ts'
 import { codeOf, untilBlocked } from '../support/rows.ts'
 
 let database: TestDatabase
@@ -136,6 +138,32 @@ describe('no way in', () => {
     expect(describeError(error)).not.toContain(PASSWORD)
   })
 
+  test('somebody takes connections and closes them: tried again with pauses, and through as soon as there is a way', async () => {
+    let taken = 0
+    const door = createServer(incoming => {
+      taken += 1
+      if (taken <= 8) {
+        incoming.destroy()
+        return
+      }
+      const { port, hostname } = new URL(database.url)
+      incoming.pipe(createConnection(Number(port), hostname)).pipe(incoming)
+    })
+    door.listen(0, '127.0.0.1')
+    await once(door, 'listening')
+    const { port } = door.address() as AddressInfo
+    const started = performance.now()
+    const answer = await withPool(
+      url => (url.port = String(port)),
+      async other => read(other`select 1 as one`),
+    )
+    door.close()
+    expect([...answer]).toEqual([{ one: 1 }])
+    // Eight times half a second, of which the driver may save a few where several connections begin together.
+    expect(performance.now() - started).toBeGreaterThan(1_000)
+    expect(taken).toBeLessThan(20)
+  })
+
   test('the password is wrong', async () => {
     const name = `role_${database.name}`
     await database.sql.unsafe(`create role ${name} login password 'another'`)
@@ -171,6 +199,25 @@ describe('no way in', () => {
     const error = await refusalOf(read(Promise.reject(new Error(`could not connect to ${secret} at all`))))
     expect(describeError(error)).toBe('Postgres refused a statement: could not connect to <database> at all.')
   })
+})
+
+test('a server that vanished without a word is given up by its silence, and the next one is asked', async () => {
+  const forwarder = await openForwarder(Number(new URL(database.url).port))
+  const url = new URL(database.url)
+  url.port = String(forwarder.port)
+  const other = connect(url.href, { maxConnections: 1, maxSilenceMs: 1_000 })
+  try {
+    const [before] = await read(other<{ pid: number }[]>`select pg_backend_pid() as pid`)
+    // One that is slow is not silent for longer than it may be.
+    expect(await read(other`select pg_sleep(0.7)`)).toHaveLength(1)
+    forwarder.lose()
+    expect(await codeOf(inTransaction(other, tx => tx`select 1`))).toBe('DB_UNAVAILABLE')
+    const [after] = await read(other<{ pid: number }[]>`select pg_backend_pid() as pid`)
+    expect(after?.pid).not.toBe(before?.pid)
+  } finally {
+    await other.end({ timeout: 0 })
+    await forwarder.close()
+  }
 })
 
 describe('what passes by trying again', () => {

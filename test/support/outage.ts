@@ -23,6 +23,8 @@ export type Outage = {
   readonly what: string
   /** What /readyz says. */
   readonly reason: RegExp
+  /** By which code it is told; absent: by any. */
+  readonly code?: string
   readonly begin: () => Promise<void>
   readonly end: () => Promise<void>
 }
@@ -37,7 +39,7 @@ export async function endOutage(): Promise<void> {
 }
 
 /** It is said once, lived through, and no reason to stay when asked to end. */
-export async function playOutage(stage: Stage, { what, reason, begin, end }: Outage): Promise<void> {
+export async function playOutage(stage: Stage, { what, reason, code, begin, end }: Outage): Promise<void> {
   const [lives, ends] = await Promise.all([stage.startDaemon('lives'), stage.startDaemon('ends')])
   undo = end
   await begin()
@@ -58,5 +60,6 @@ export async function playOutage(stage: Stage, { what, reason, begin, end }: Out
     `${what}: noted after ${notedMs} ms, ended in ${stoppedMs} ms, complete ${recoveredMs} ms after it\n`,
   )
   expectSaidOnce(said)
+  if (code !== undefined) expect(said.flatMap(({ error }) => error?.code ?? [])).toEqual([code])
   await stopDaemon(lives)
 }
