@@ -32,6 +32,10 @@ export type Draft = {
 export type Sender = {
   /** Signs and queues. Returns the hash at once; nothing is at the node before `flush`. */
   send(party: Party, draft: Draft): Promise<Hash>
+  /** Signs only: no nonce counts as used, and nobody gets it before `queue`. */
+  sign(party: Party, draft: Draft): Promise<Hash>
+  /** Queues what was signed here before. */
+  queue(hash: Hash): void
   /** Hands everything queued to the node. Throws RPC_REJECTED where one is refused. */
   flush(): Promise<void>
   readonly queued: number
@@ -60,15 +64,24 @@ export async function createSender(anvil: Anvil, parties: readonly Party[]): Pro
   const useNonce = (party: Party) => {
     nonces.set(party.address, nextNonce(party) + 1)
   }
+  const remember = async (party: Party, draft: Draft, nonce: number) => {
+    const raw = await sign(anvil.chainId, party, draft, nonce)
+    const hash = keccak256(raw)
+    raws.set(hash, raw)
+    return { hash, raw }
+  }
   return {
     send: async (party, draft) => {
       const nonce = draft.nonce ?? nextNonce(party)
       if (draft.nonce === undefined) useNonce(party)
-      const raw = await sign(anvil.chainId, party, draft, nonce)
-      const hash = keccak256(raw)
-      raws.set(hash, raw)
+      const { hash, raw } = await remember(party, draft, nonce)
       queue.push(raw)
       return hash
+    },
+    sign: async (party, draft) => (await remember(party, draft, draft.nonce ?? nextNonce(party))).hash,
+    queue: hash => {
+      const raw = raws.get(hash)
+      if (raw !== undefined) queue.push(raw)
     },
     flush: async () => {
       const sent = queue

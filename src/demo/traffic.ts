@@ -16,6 +16,7 @@ import { PIECE_ACTIONS } from './actions/pieces.ts'
 import { TOKEN_ACTIONS } from './actions/tokens.ts'
 import { type Anvil, requestAll } from './anvil.ts'
 import { createDice } from './dice.ts'
+import { createHolder, type Held } from './held.ts'
 import { makeParty, makeUser, type Party } from './party.ts'
 import { type Action, freeUsers, pickKind, type Scene, show } from './scene.ts'
 import { createSender } from './sender.ts'
@@ -29,6 +30,8 @@ export type TrafficOptions = {
   readonly users?: number
   /** A block holds this many at most, but for the few by which its last action goes beyond. */
   readonly maxPerBlock?: number
+  /** How many there are who sign one transaction each that may never be sent. */
+  readonly hesitant?: number
 }
 
 export type Deed = { readonly hash: Hash; readonly words: string }
@@ -54,6 +57,10 @@ export type Traffic = {
   mine(): Promise<void>
   /** A payment of a user, left in the pool. */
   sendReplaceable(): Promise<Waiting>
+  /** A payment to a user that is signed and not sent; null when all the hesitant have signed one. */
+  hold(): Promise<Held | null>
+  /** The signed bytes of a transaction of this traffic, sent or not. */
+  rawOf(hash: Hash): Hex | undefined
   /**
    * Replaces the newest `depth` blocks by others with the same transactions, which are moved up to `shift` blocks back (at most
    * depth − 1), and mines one block so that the new branch is longer. All of them must hold transactions of this traffic only.
@@ -89,8 +96,9 @@ export async function createTraffic(options: TrafficOptions): Promise<Traffic> {
   const watched = Array.from({ length: WATCHED }, (_, i) => makeParty(`watched wallet ${i + 1}`, i))
   const strangers = Array.from({ length: STRANGERS }, (_, i) => makeParty(`stranger ${i + 1}`, i))
   const guarded = makeParty('the wallet with code')
+  const hesitant = Array.from({ length: options.hesitant ?? 0 }, (_, i) => makeParty(`the hesitant ${i + 1}`, i))
   const world = await buildWorld(anvil, chain)
-  const everybody = [...users, ...watched, ...strangers, guarded]
+  const everybody = [...users, ...watched, ...strangers, guarded, ...hesitant]
   await requestAll(anvil.url, [
     ...everybody.map(({ address }) => ({ method: 'anvil_setBalance', params: [address, RICH] })),
     { method: 'anvil_setCode', params: [guarded.address, world.contracts.Sink.runtime] },
@@ -120,10 +128,11 @@ export async function createTraffic(options: TrafficOptions): Promise<Traffic> {
       return hash
     },
   }
-  return buildTraffic(anvil, scene, log, options.maxPerBlock ?? DEFAULT_MAX_PER_BLOCK)
+  const hold = createHolder(anvil, scene, hesitant)
+  return { ...buildTraffic(anvil, scene, log, options.maxPerBlock ?? DEFAULT_MAX_PER_BLOCK), hold }
 }
 
-function buildTraffic(anvil: Anvil, scene: Scene, log: Deed[], maxPerBlock: number): Traffic {
+function buildTraffic(anvil: Anvil, scene: Scene, log: Deed[], maxPerBlock: number): Omit<Traffic, 'hold'> {
   const { dice, sender } = scene
   const deal = createDealer(scene)
   let roomInBlock = dice.integer(1, maxPerBlock)
@@ -159,6 +168,7 @@ function buildTraffic(anvil: Anvil, scene: Scene, log: Deed[], maxPerBlock: numb
     },
     send: count => send(count, false),
     sendReplaceable: () => sendReplaceable(scene),
+    rawOf: hash => sender.rawOf(hash),
     reorganise: (depth = 1, shift = 0) => reorganise(anvil, scene, depth, shift),
   }
 }

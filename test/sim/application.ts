@@ -22,6 +22,8 @@ export type AppRow = {
 }
 
 export type Application = {
+  /** Users that are there: their wallets by id. */
+  readonly users: ReadonlyMap<string, Address>
   /** Who ever had a wallet. */
   readonly ownersEver: ReadonlyMap<Address, ReadonlySet<string>>
   readonly rows: readonly AppRow[]
@@ -31,9 +33,10 @@ export type Application = {
   readonly activities: ReadonlyMap<string, string>
   /** The next one who has no account yet, or who lost it. null: all have one. */
   signUp(): Promise<string | null>
-  deleteUser(): Promise<string | null>
+  /** One of the users, unless it is said which. */
+  deleteUser(id?: string): Promise<string | null>
   /** A user who changes to another wallet. */
-  moveWallet(): Promise<string | null>
+  moveWallet(id?: string): Promise<string | null>
   /** A second account with an address that another one has already, in other letters. */
   twin(): Promise<string | null>
   watch(address: Address): Promise<void>
@@ -73,13 +76,14 @@ export function createApplication(query: Query, parties: readonly Party[], dice:
     activities: new Map(),
   }
   return {
+    users: state.users,
     ownersEver: state.ownersEver,
     rows: state.rows,
     known: state.known,
     activities: state.activities,
     signUp: () => signUp(state),
-    deleteUser: () => deleteUser(state),
-    moveWallet: () => moveWallet(state),
+    deleteUser: id => deleteUser(state, id),
+    moveWallet: id => moveWallet(state, id),
     twin: () => twin(state),
     watch: address =>
       query(async sql => {
@@ -123,20 +127,24 @@ async function signUp(state: State): Promise<string | null> {
   return `${party.name} signs up as ${id}`
 }
 
-async function deleteUser(state: State): Promise<string | null> {
+function among({ users }: State, which?: string) {
+  return [...users].filter(([id]) => which === undefined || id === which)
+}
+
+async function deleteUser(state: State, which?: string): Promise<string | null> {
   if (state.users.size <= 1) return null
-  const [id, address] = state.dice.pick([...state.users])
+  const [id, address] = state.dice.pick(among(state, which))
   await state.query(sql => sql`delete from users where id = ${id}`)
   state.users.delete(id)
   return `user ${id} (${address}) is deleted`
 }
 
-async function moveWallet(state: State): Promise<string | null> {
+async function moveWallet(state: State, which?: string): Promise<string | null> {
   const taken = new Set(state.users.values())
   const free = state.parties.filter(({ address }) => !taken.has(address))
   if (free.length === 0 || state.users.size === 0) return null
   const party = state.dice.pick(free)
-  const [id, from] = state.dice.pick([...state.users])
+  const [id, from] = state.dice.pick(among(state, which))
   await state.query(sql => sql`update users set wallet_address = ${party.spelling} where id = ${id}`)
   state.users.set(id, party.address)
   noteOwner(state, party.address, id)

@@ -17,7 +17,19 @@ import {
   stopAndStart,
   trap,
 } from './deeds/process.ts'
-import { emptyBlocks, reorganise, replace, signUpBetween, trackFresh, trackOld, traffic, watch } from './deeds/world.ts'
+import {
+  comeBack,
+  emptyBlocks,
+  hesitate,
+  leaveBehind,
+  reorganise,
+  replace,
+  signUpBetween,
+  trackFresh,
+  trackOld,
+  traffic,
+  watch,
+} from './deeds/world.ts'
 import { inspect } from './inspect.ts'
 import type { Stage } from './stage.ts'
 
@@ -35,6 +47,8 @@ export const DEEDS: readonly Deed[] = [
   { name: 'empty blocks', weight: 4, theme: 'chain', run: emptyBlocks },
   { name: 'reorg', weight: 6, theme: 'chain', run: reorganise },
   { name: 'replace', weight: 3, theme: 'chain', run: replace },
+  { name: 'hesitate', weight: 5, theme: 'chain', run: hesitate },
+  { name: 'come back', weight: 5, theme: 'chain', run: comeBack },
   { name: 'track fresh', weight: 5, theme: 'application', run: trackFresh },
   { name: 'track old', weight: 3, theme: 'application', run: trackOld },
   { name: 'nonsense', weight: 1, theme: 'application', run: ({ application }) => application.trackNonsense() },
@@ -82,6 +96,7 @@ export const DEEDS: readonly Deed[] = [
   { name: 'restart', weight: 1, theme: 'database', run: restartServer },
   { name: 'spoil', weight: 9, theme: 'rpc', run: spoilNodes },
   { name: 'heal', weight: 2, theme: 'rpc', run: healNodes },
+  { name: 'leave behind', weight: 3, theme: 'rpc', run: leaveBehind },
   { name: 'long stand', weight: 3, theme: 'rpc', run: longStand },
   { name: 'inspect', weight: 4, theme: 'check', run: inspect },
 ]

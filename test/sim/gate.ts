@@ -8,6 +8,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { sleep } from '../../src/runtime/sleep.ts'
 
 /** What happens at the commit of a step: the order is never sent, is sent but its answer lost, or its answer passes. */
 export type Instant = 'before-commit' | 'lost-answer' | 'after-commit'
@@ -20,6 +21,12 @@ export type Trap = {
   readonly spring: () => void
 }
 
+export type Hold = {
+  /** One waits. */
+  readonly reached: Promise<void>
+  release(): void
+}
+
 export type Gate = {
   /** The URL of a database, through this gate. */
   through(url: string): string
@@ -29,6 +36,8 @@ export type Gate = {
   setClosed(closed: boolean): void
   /** Transactions begin this much later. */
   setDelay(ms: number): void
+  /** After `passes` more of them, transactions don't begin until they are released. */
+  hold(passes: number): Hold
   /** Armed until it springs; null disarms. */
   setTrap(trap: Trap | null): void
   /** Commits of steps so far. */
@@ -40,6 +49,7 @@ type State = {
   target: { readonly port: number }
   closed: boolean
   delayMs: number
+  held: { passes: number; readonly reach: () => void; readonly released: Promise<void> } | null
   trap: Trap | null
   passed: number
   commits: number
@@ -56,6 +66,7 @@ export async function openGate(target: { readonly port: number }): Promise<Gate>
     target,
     closed: false,
     delayMs: 0,
+    held: null,
     trap: null,
     passed: 0,
     commits: 0,
@@ -80,6 +91,18 @@ export async function openGate(target: { readonly port: number }): Promise<Gate>
       if (closed) cut()
     },
     setDelay: ms => void (state.delayMs = ms),
+    hold(passes) {
+      const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
+      const { promise: released, resolve } = Promise.withResolvers<void>()
+      state.held = { passes, reach, released }
+      return {
+        reached,
+        release() {
+          state.held = null
+          resolve()
+        },
+      }
+    },
     setTrap(trap) {
       state.trap = trap
       state.passed = 0
@@ -130,16 +153,28 @@ function pass(state: State, client: Socket): void {
       }
       if (sprung === 'lost-answer') isDeaf = true
     }
-    if (state.delayMs > 0 && chunk.includes(BEGIN)) {
-      client.pause()
-      setTimeout(() => {
-        upstream.write(chunk)
-        client.resume()
-      }, state.delayMs)
+    const wait = chunk.includes(BEGIN) ? waitOf(state) : null
+    if (wait === null) {
+      upstream.write(chunk)
       return
     }
-    upstream.write(chunk)
+    const goOn = () => {
+      upstream.write(chunk)
+      client.resume()
+    }
+    client.pause()
+    void wait.then(goOn)
   })
+}
+
+/** What a transaction waits for before it begins; null: nothing. */
+function waitOf({ delayMs, held }: State): Promise<void> | null {
+  if (held !== null && held.passes > 0) held.passes -= 1
+  else if (held !== null) {
+    held.reach()
+    return held.released
+  }
+  return delayMs > 0 ? sleep(delayMs) : null
 }
 
 /** The instant that was waited for, if this is it. A trap springs once. */

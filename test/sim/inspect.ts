@@ -2,6 +2,7 @@
  * What must hold in the database at any moment, whatever has just been killed: looked at in one snapshot.
  */
 import type postgres from 'postgres'
+import { findWronglyDropped } from './application-oracle.ts'
 import type { Stage } from './stage.ts'
 
 /** Each query tells of rows that must not be. */
@@ -71,6 +72,19 @@ const RULES: readonly {
       limit 3`,
   },
   {
+    rule: 'what was given up comes back by being found, or by a reorg',
+    find: sql => sql`
+      select * from (
+        select id, tx_hash, reason, lag(reason) over (partition by tx_hash order by id) as before from indexer.transitions
+      ) t where before in ('dropped', 'replaced') and reason not in ('found', 'reorged') limit 3`,
+  },
+  {
+    rule: 'what counts as dropped is in no block that we have',
+    find: sql => sql`
+      select k.tx_hash, i.chain_id, i.block_number from indexer.transactions k join indexer.inclusions i using (tx_hash)
+      where k.verdict = 'dropped' limit 3`,
+  },
+  {
     rule: 'the ledger agrees with the newest transition',
     find: sql => sql`
       select k.tx_hash, k.status, k.chain_id, t.to_status, t.reason from indexer.transactions k
@@ -96,7 +110,7 @@ export async function findBroken({ query }: Stage): Promise<string[]> {
 
 /** The deed: looks, and fails the run at once where a rule is broken. */
 export async function inspect(stage: Stage): Promise<string> {
-  const broken = await findBroken(stage)
+  const broken = [...(await findBroken(stage)), ...(await findWronglyDropped(stage))]
   if (broken.length > 0) throw new Error(`In the middle of the run: ${broken.join('; ')}`)
   stage.tally.add('inspections')
   return 'the database is looked at: every rule holds'

@@ -1,14 +1,15 @@
 /**
- * `npm run sim -- --seed N [--runs M] [--minutes T] [--parallel P] [--log file] [--verbose] [--stop]`
+ * `npm run sim -- [--seed N] [--runs M] [--minutes T] [--parallel P] [--log file] [--verbose] [--stop]`
  *
  * Runs seeds one after the other in a few lanes, each with a Postgres server of its own, so that a restart of one concerns one run
- * only. Prints a line for each; a failure prints what differs, what was done and how to see it again. Exit code 1 if any seed failed;
- * `--stop` ends at the first.
+ * only. Without `--seed` they are new ones, by the time of day. Prints a line for each; a failure prints what differs, what was done and how to see it again. Exit code 1 if any seed failed;
+ * `--stop` ends at the first. `--log` keeps a line for each of what it hit, and at the end all of it and the sources that it ran on.
  */
 import { appendFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { describeOutcome } from './report.ts'
-import { type Outcome, runSeed } from './run.ts'
+import { systemClock } from '../../src/runtime/clock.ts'
+import { addUp, describeOutcome, logLine, logTotals } from './report.ts'
+import { type Counts, type Outcome, runSeed } from './run.ts'
 import { startServer } from './server.ts'
 
 const MAX_LANES = 16
@@ -16,7 +17,7 @@ const MAX_RUNS = 1_000_000
 
 const { values } = parseArgs({
   options: {
-    seed: { type: 'string', default: '1' },
+    seed: { type: 'string' },
     runs: { type: 'string' },
     minutes: { type: 'string' },
     parallel: { type: 'string', default: '2' },
@@ -26,7 +27,7 @@ const { values } = parseArgs({
   },
 })
 
-const first = wholeNumber('--seed', values.seed)
+const first = wholeNumber('--seed', values.seed ?? String(Math.floor(systemClock.now() / 1_000)))
 const runs =
   values.runs === undefined ? (values.minutes === undefined ? 1 : MAX_RUNS) : wholeNumber('--runs', values.runs)
 const minutes = values.minutes === undefined ? null : Number(values.minutes)
@@ -46,13 +47,15 @@ const ends = minutes === null ? Number.POSITIVE_INFINITY : performance.now() + m
 let next = 0
 let done = 0
 const failed: number[] = []
+const counts: Counts[] = []
 
 async function report(outcome: Outcome): Promise<void> {
   done += 1
   if (outcome.differences.length > 0) failed.push(outcome.seed)
   const text = describeOutcome(outcome, values.verbose)
   process.stdout.write(`${text}\n`)
-  if (values.log !== undefined) await appendFile(values.log, `${text}\n`)
+  counts.push(outcome.counts)
+  if (values.log !== undefined) await appendFile(values.log, `${logLine(outcome)}\n`)
 }
 
 function isOver(): boolean {
@@ -77,4 +80,5 @@ await Promise.all(Array.from({ length: lanes }, runLane))
 const took = (performance.now() - began) / 60_000
 const verdict = failed.length === 0 ? 'all right' : `WRONG: ${failed.join(' ')}`
 process.stdout.write(`${done} runs in ${took.toFixed(1)} minutes (${(done / took).toFixed(1)} a minute): ${verdict}\n`)
+if (values.log !== undefined) await appendFile(values.log, `${logTotals(addUp(counts), done, failed, took)}\n`)
 process.exitCode = failed.length === 0 ? 0 : 1

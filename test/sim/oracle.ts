@@ -172,83 +172,13 @@ function placeOf({ status, block_number, chain, timestamp }: ExpectedTransaction
   return { status, block_number, chain, timestamp }
 }
 
-function differing<T extends object>(expected: T, found: T): string {
+/** The columns of `expected` that are otherwise in what was found. */
+export function differing<T extends object>(expected: T, found: { readonly [K in keyof T]: unknown }): string {
   return Object.entries(expected)
     .map(([column, value]) => [column, canonical(value), canonical(found[column as keyof T])] as const)
     .filter(([, wanted, there]) => wanted !== there)
     .map(([column, wanted, there]) => `${column} is ${there}, should be ${wanted}`)
     .join('; ')
-}
-
-// ── The application's rows ───────────────────────────────────────────────────────────────────────────────────────────────
-
-type Receipt = { readonly blockNumber: string; readonly status: string }
-
-/** Every row that the application inserted, against the chains. */
-export async function compareApplication(stage: Stage): Promise<string[]> {
-  const { application, query, chains } = stage
-  const differences: string[] = []
-  const rows = await query(
-    sql => sql<
-      {
-        id: string
-        tx_hash: string
-        user_id: string | null
-        chain: string
-        event_type: string
-        status: string
-        block_number: number | null
-        reason: string | null
-      }[]
-    >`
-      select u.id, u.tx_hash, u.user_id, u.chain, u.event_type, u.status, u.block_number,
-        (select reason from indexer.transitions t where t.tx_hash = lower(u.tx_hash) order by id desc limit 1) as reason
-      from user_transactions u where u.id = any(${application.rows.map(row => row.id)}::uuid[])`,
-  )
-  const users = await query(sql => sql<{ id: string }[]>`select id from users`)
-  const present = new Set(users.map(user => user.id))
-  const byId = new Map(rows.map(row => [row.id, row]))
-  for (const { id, hash, spelling, userId, eventType } of application.rows) {
-    const found = byId.get(id)
-    if (found === undefined) {
-      // It goes with its user: the one it named, or the one it was given to.
-      if (userId !== null && present.has(userId)) differences.push(`the application's row ${spelling} is gone`)
-      continue
-    }
-    const wanted = await statusOnChain(chains, hash)
-    const isReplaced = wanted === null && found.status === 'failed' && found.reason === 'replaced'
-    const expected =
-      wanted === null
-        ? { status: isReplaced ? 'failed' : 'pending', block_number: null, chain: found.chain }
-        : { ...wanted, chain: wanted.chain }
-    const text = differing(
-      { ...expected, event_type: eventType, tx_hash: spelling, user_id: userId ?? found.user_id },
-      {
-        status: found.status,
-        block_number: found.block_number,
-        chain: found.chain,
-        event_type: found.event_type,
-        tx_hash: found.tx_hash,
-        user_id: found.user_id,
-      },
-    )
-    if (text !== '') differences.push(`the application's row ${spelling}: ${text}`)
-  }
-  return differences
-}
-
-async function statusOnChain(chains: readonly SimChain[], hash: string) {
-  for (const { chain, anvil } of chains) {
-    const receipt = (await anvil.rpc('eth_getTransactionReceipt', [hash])) as Receipt | null
-    // At the end everything is deep enough.
-    if (receipt !== null)
-      return {
-        status: receipt.status === '0x1' ? 'confirmed' : 'failed',
-        block_number: Number(receipt.blockNumber),
-        chain: chain.label,
-      }
-  }
-  return null
 }
 
 /** What no chain tells: the application's own activities, dangling users, evidence. */

@@ -5,10 +5,14 @@
  * the program itself; every process is gone after `endAll`.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { sleep } from '../../src/runtime/sleep.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+/** What Node made of the sources: half of what a start costs. It knows a source by its content. */
+const COMPILED = join(tmpdir(), 'linkdao-sim-compiled')
 const MAX_LINES = 400
 /** SIGTERM: the current step commits or rolls back, and the program ends within this time. */
 const STOP_DEADLINE_MS = 10_000
@@ -50,10 +54,11 @@ export type Programs = {
 
 type State = { readonly lines: string[]; readonly failures: string[]; readonly running: Set<Program> }
 
-export function createPrograms(cwd: string): Programs {
+/** @param preload a module that each program runs first */
+export function createPrograms(cwd: string, preload: string | null = null): Programs {
   const state: State = { lines: [], failures: [], running: new Set() }
   return {
-    start: (name, args, env) => start(state, cwd, name, args, env),
+    start: (name, args, env) => start(state, { cwd, preload }, name, args, env),
     failures: () => state.failures,
     tail: count => state.lines.slice(-count),
     async endAll() {
@@ -66,14 +71,14 @@ export function createPrograms(cwd: string): Programs {
 
 function start(
   state: State,
-  cwd: string,
+  { cwd, preload }: { readonly cwd: string; readonly preload: string | null },
   name: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Program {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [...(preload === null ? [] : ['--import', preload]), MAIN, ...args], {
     cwd,
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: COMPILED, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let isExpected = false

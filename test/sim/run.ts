@@ -15,14 +15,25 @@ import { openStage, type Stage } from './stage.ts'
 
 export type Outcome = {
   readonly seed: number
-  readonly seconds: number
-  /** In one line. */
-  readonly summary: string
+  /** Until everything was done, and until everything was right. */
+  readonly seconds: { readonly played: number; readonly settled: number }
+  readonly counts: Counts
   /** Empty: everything is right. */
   readonly differences: readonly string[]
   /** What was done, and what the programs said last. For a failure. */
   readonly diary: readonly string[]
   readonly tail: readonly string[]
+}
+
+export type Counts = {
+  readonly blocks: number
+  readonly activities: number
+  /** By reason. */
+  readonly transitions: Readonly<Record<string, number>>
+  /** What was done to the programs, the database and the chains. */
+  readonly done: Readonly<Record<string, number>>
+  /** What the endpoints played, by kind. */
+  readonly faults: Readonly<Record<string, number>>
 }
 
 const MIN_DEEDS = 14
@@ -37,27 +48,31 @@ const RUN_DEADLINE_MS = 240_000
 const TAIL_LINES = 60
 const MAX_DIFFERENCES = 30
 
-export async function runSeed(seed: number, server: Server): Promise<Outcome> {
+/** @param script what is done; by default what the seed draws */
+export async function runSeed(
+  seed: number,
+  server: Server,
+  script: (stage: Stage, deadline: AbortSignal) => Promise<void> = play,
+): Promise<Outcome> {
   const started = performance.now()
+  const elapsed = () => (performance.now() - started) / 1_000
   const stage = await openStage(seed, server)
   const deadline = AbortSignal.timeout(RUN_DEADLINE_MS)
+  let differences: readonly string[]
+  let played = 0
   try {
-    let differences: readonly string[]
-    let played = 0
     try {
-      await play(stage, deadline)
-      played = (performance.now() - started) / 1_000
+      await script(stage, deadline)
+      played = elapsed()
       differences = await settle(stage)
     } catch (error) {
       differences = [error instanceof Error ? (error.stack ?? error.message) : String(error)]
     }
-    const all = [...differences, ...stage.programs.failures()].slice(0, MAX_DIFFERENCES)
-    const seconds = (performance.now() - started) / 1_000
     return {
       seed,
-      seconds,
-      differences: all,
-      summary: await summarise(stage, { played, seconds }, all),
+      seconds: { played, settled: elapsed() - played },
+      differences: [...differences, ...stage.programs.failures()].slice(0, MAX_DIFFERENCES),
+      counts: await countAll(stage),
       diary: stage.diary,
       tail: stage.programs.tail(TAIL_LINES),
     }
@@ -110,35 +125,32 @@ function draw(deeds: readonly Deed[], dice: Dice): Deed {
   return deeds.at(-1) as Deed
 }
 
-function list(counted: Iterable<[string, number]>): string {
-  return Array.from(counted, ([kind, times]) => `${kind} ${times}`).join(', ')
+async function countAll({ chains, query, tally }: Stage): Promise<Counts> {
+  const heads = await Promise.all(chains.map(({ anvil }) => anvil.rpc('eth_blockNumber').catch(() => 0)))
+  const reasons = await query(
+    sql => sql<{ reason: string; times: number }[]>`
+      select reason, count(*)::int as times from indexer.transitions group by reason order by reason`,
+  ).catch(() => [])
+  const [activities] = await query(
+    sql => sql<{ times: number }[]>`select count(*)::int as times from wallet_activity`,
+  ).catch(() => [])
+  const faults = sumUp(
+    chains.flatMap(({ endpoints, wire }) =>
+      [...endpoints, ...(wire === null ? [] : [wire])].map(each => each.counters()),
+    ),
+  )
+  return {
+    blocks: heads.reduce<number>((sum, head) => sum + Number(head), 0),
+    activities: activities?.times ?? 0,
+    transitions: Object.fromEntries(reasons.map(({ reason, times }) => [reason, times])),
+    done: tally.all(),
+    faults,
+  }
 }
 
-async function summarise(
-  stage: Stage,
-  times: { played: number; seconds: number },
-  differences: readonly string[],
-): Promise<string> {
-  const { chains, query, seed, tally } = stage
-  const heads = await Promise.all(chains.map(({ anvil }) => anvil.rpc('eth_blockNumber').catch(() => 0)))
-  const blocks = heads.reduce<number>((sum, head) => sum + Number(head), 0)
-  const [counts] = await query(
-    sql => sql<{ transitions: number; activities: number }[]>`
-      select (select count(*)::int from indexer.transitions) as transitions, (select count(*)::int from wallet_activity) as activities`,
-  ).catch(() => [])
-  const faults = new Map<string, number>()
-  for (const { endpoints } of chains) {
-    for (const endpoint of endpoints)
-      for (const [kind, count] of Object.entries(endpoint.counters())) faults.set(kind, (faults.get(kind) ?? 0) + count)
-  }
-  return [
-    `seed ${seed}`,
-    `${times.played.toFixed(1)} + ${(times.seconds - times.played).toFixed(1)} s`,
-    `${blocks} blocks`,
-    `${counts?.activities ?? '?'} activities`,
-    `${counts?.transitions ?? '?'} transitions`,
-    list(Object.entries(tally.all())),
-    `rpc faults: ${list(faults) || 'none'}`,
-    differences.length === 0 ? 'right' : `WRONG (${differences.length})`,
-  ].join(' | ')
+/** Counts by kind, added up. */
+export function sumUp(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const sum: Record<string, number> = {}
+  for (const counts of all) for (const [kind, times] of Object.entries(counts)) sum[kind] = (sum[kind] ?? 0) + times
+  return sum
 }

@@ -7,20 +7,14 @@ import { systemClock } from '../../src/runtime/clock.ts'
 import { sleep } from '../../src/runtime/sleep.ts'
 import type { ChainContext } from '../../src/steps/context.ts'
 import { sweep } from '../../src/steps/sweep.ts'
-import { createStore } from '../../src/store/store.ts'
+import type { Source } from '../../src/source/source.ts'
+import { createStore, type Store } from '../../src/store/store.ts'
 import { createRegistry } from '../../src/wallets/registry.ts'
 import { healNodes } from './deeds/faults.ts'
 import { expireLeases, startDaemon } from './deeds/process.ts'
 import { findBroken } from './inspect.ts'
-import {
-  compareApplication,
-  compareChain,
-  compareRest,
-  deriveTruth,
-  type Owners,
-  readOwners,
-  type Truth,
-} from './oracle.ts'
+import { compareApplication, findWronglyDropped } from './application-oracle.ts'
+import { compareChain, compareRest, deriveTruth, type Owners, readOwners, type Truth } from './oracle.ts'
 import { within } from './process.ts'
 import type { SimChain, Stage } from './stage.ts'
 
@@ -94,7 +88,7 @@ async function calmDown(stage: Stage): Promise<void> {
 }
 
 /** @returns what is wrong if the daemon does not reach the head */
-async function catchUp(stage: Stage, { chain, anvil }: SimChain): Promise<string | null> {
+export async function catchUp(stage: Stage, { chain, anvil }: SimChain): Promise<string | null> {
   const { hash, number } = (await anvil.rpc('eth_getBlockByNumber', ['latest', false])) as {
     hash: string
     number: string
@@ -121,37 +115,47 @@ async function catchUp(stage: Stage, { chain, anvil }: SimChain): Promise<string
 async function sweepAll(stage: Stage): Promise<void> {
   const { chains, query, server, database } = stage
   await query(sql => sql`update indexer.transactions set sought_at = null where chain_id is null`)
+  const byId = new Map(chains.map(({ chain }) => [chain.id, chain]))
   const store = createStore(server.urlOf(database))
+  try {
+    await withContexts(stage, store, async contexts => {
+      for (let left = 100; left > 0 && (await store.attributeNextWallet(byId)); left -= 1);
+      await sweep(store, contexts, 'all', AbortSignal.timeout(RIGHT_DEADLINE_MS))
+    })
+  } finally {
+    await store.close()
+  }
+}
+
+/** What a job of the daemon is given, with good endpoints. */
+export async function withContexts(
+  { chains }: Stage,
+  store: Store,
+  work: (contexts: readonly ChainContext[]) => Promise<void>,
+): Promise<void> {
   const registry = createRegistry(store, systemClock)
   const byId = new Map(chains.map(({ chain }) => [chain.id, chain]))
-  const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+  const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
   const sources = chains.map(({ chain, anvil }) =>
     createJsonRpcSource({ chainId: chain.id, urls: [anvil.url], displayUrl: url => url }),
   )
-  const contexts = chains.map(
-    ({ chain }, index): ChainContext => ({
-      chain,
-      chains: byId,
-      source: sources[index] as (typeof sources)[number],
-      store,
-      registry,
-      clock: systemClock,
-      log: quiet,
-    }),
-  )
   try {
     await registry.refresh('now')
-    for (let left = 100; left > 0 && (await store.attributeNextWallet(byId)); left -= 1);
-    await sweep(store, contexts, 'all', AbortSignal.timeout(RIGHT_DEADLINE_MS))
+    await work(
+      chains.map(({ chain }, index) => {
+        const source = sources[index] as Source
+        return { chain, chains: byId, source, store, registry, clock: systemClock, log }
+      }),
+    )
   } finally {
     await Promise.all(sources.map(source => source.close()))
-    await store.close()
   }
 }
 
 async function compareAll(stage: Stage, truths: ReadonlyMap<SimChain, Truth>, owners: Owners): Promise<string[]> {
   const differences: string[] = []
   for (const [chain, truth] of truths) differences.push(...(await compareChain(stage, chain, owners, truth)))
-  differences.push(...(await compareApplication(stage)), ...(await compareRest(stage)), ...(await findBroken(stage)))
+  differences.push(...(await compareApplication(stage)), ...(await compareRest(stage)))
+  differences.push(...(await findBroken(stage)), ...(await findWronglyDropped(stage)))
   return differences
 }

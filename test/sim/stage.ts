@@ -11,22 +11,31 @@ import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import { loadConfig } from '../../src/config/env.ts'
 import type { Chain } from '../../src/core/chain.ts'
+import type { Hash } from '../../src/core/types.ts'
 import { type Anvil, startAnvil } from '../../src/demo/anvil.ts'
 import { createDice, type Dice } from '../../src/demo/dice.ts'
+import type { Held } from '../../src/demo/held.ts'
 import { createTraffic, type Traffic } from '../../src/demo/traffic.ts'
+import { systemClock } from '../../src/runtime/clock.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
+import { startWire, type Wire } from '../support/wire.ts'
 import { type Application, createApplication } from './application.ts'
 import { type Gate, openGate } from './gate.ts'
 import { createPrograms, type Program, type Programs } from './process.ts'
 import type { Server } from './server.ts'
 import { createTally, type Tally } from './tally.ts'
 
+/** A transaction that was signed, and forgotten by the pool or never shown to it. */
+export type Forgotten = Held & { readonly chain: SimChain }
+
 export type SimChain = {
   readonly chain: Chain
   readonly anvil: Anvil
   readonly traffic: Traffic
   readonly endpoints: readonly FaultProxy[]
-  /** The newest block that is not the traffic's: no reorg may touch it. */
+  /** A websocket besides, straight to the chain; null where there is none. */
+  readonly wire: Wire | null
+  /** The newest block that was there before the run: no reorg may touch it. */
   readonly worldHead: number
   /** Blocks below the head that may be replaced. */
   readonly maxDepth: number
@@ -46,6 +55,12 @@ export type Stage = {
   readonly gates: Readonly<Record<Slot, Gate>>
   readonly running: Map<Slot, Program>
   readonly application: Application
+  /** What may still be sent again. */
+  readonly forgotten: Forgotten[]
+  /** Unix seconds at which something forgotten was sent after all. */
+  readonly sentAgain: Map<Hash, number>
+  /** Whether what no chain has counts as dropped within this run. */
+  readonly dropsSoon: boolean
   readonly tally: Tally
   /** A line for every deed, for the report of a failure. */
   readonly diary: string[]
@@ -60,8 +75,20 @@ const FILES = [
   { file: 'sepolia.json', id: 11_155_111, variable: 'SEPOLIA_RPC_URL' },
 ] as const
 const SHIPPED = fileURLToPath(new URL('../../chains', import.meta.url))
+const SHIFTED_CLOCK = new URL('../support/shifted-clock.ts', import.meta.url).href
+/** The part of runs whose programs have a wall clock that jumps. */
+const HAS_SHIFTED_CLOCK = 0.2
 const USERS = 8
+/** The part of chains with one. It is never as bad as the other endpoints, so not all have it. */
+const HAS_WEBSOCKET = 0.3
+const HESITANT = 6
+/** What a run outlives, and what it does not. */
+const DROPPED_AFTER_SECONDS = [0.5, 1, 2, 86_400] as const
+/** An old chain has blocks that are older than every row: what nodes must remember to be believed. */
+const AGE_SECONDS = [0, 7_200, 200_000, 200_000] as const
+const OLD_TRANSACTIONS = 4
 const MAX_PER_BLOCK = 5
+const MAX_RUN_SECONDS = 3_600
 const MAX_QUERY_ATTEMPTS = 40
 const QUERY_PAUSE_MS = 250
 
@@ -78,10 +105,11 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
     const database = `seed_${seed}_${process.pid}`
     await server.createDatabase(database)
     releases.push(() => server.dropDatabase(database))
-    const anvils: { anvil: Anvil; endpoints: FaultProxy[]; slots: number }[] = []
+    const anvils: (Pick<SimChain, 'anvil' | 'endpoints' | 'wire'> & { readonly slots: number })[] = []
     for (const { id } of FILES) {
       const slots = dice.integer(2, 6)
-      const anvil = await startAnvil({ chainId: id, slotsInAnEpoch: slots })
+      const timestamp = unixNow() - dice.pick(AGE_SECONDS)
+      const anvil = await startAnvil({ chainId: id, slotsInAnEpoch: slots, timestamp })
       releases.push(() => anvil.stop())
       const endpoints: FaultProxy[] = []
       for (let left = dice.integer(1, 3); left > 0; left -= 1) {
@@ -89,26 +117,34 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
         releases.push(() => endpoint.close())
         endpoints.push(endpoint)
       }
-      anvils.push({ anvil, endpoints, slots })
+      const wire = dice.chance(HAS_WEBSOCKET) ? await startWire(anvil.wsUrl) : null
+      releases.push(async () => wire?.close())
+      anvils.push({ anvil, endpoints, wire, slots })
     }
-    const env = await writeConfiguration(directory, dice, anvils)
+    const droppedAfterSeconds = dice.pick(DROPPED_AFTER_SECONDS)
+    const env = await writeConfiguration(directory, dice, anvils, droppedAfterSeconds)
     const config = loadConfig({
       env: { ...env, DATABASE_URL: server.urlOf(database) },
       cwd: directory,
       isTerminal: false,
     })
     const chains: SimChain[] = []
-    for (const { anvil, endpoints, slots } of anvils) {
+    for (const { anvil, endpoints, wire, slots } of anvils) {
       const chain = config.chains.find(one => one.chain.id === anvil.chainId)?.chain
       if (chain === undefined) throw new Error(`chain ${anvil.chainId} is not configured`)
-      const options = { anvil, chain, seed: dice.integer(0, 2 ** 31), users: USERS, maxPerBlock: MAX_PER_BLOCK }
-      const traffic = await createTraffic(options)
+      const options = { users: USERS, maxPerBlock: MAX_PER_BLOCK, hesitant: HESITANT }
+      const traffic = keepTime(anvil, await createTraffic({ anvil, chain, seed: dice.integer(0, 2 ** 31), ...options }))
+      await traffic.step(OLD_TRANSACTIONS)
+      await setTime(anvil)
       const worldHead = Number(await anvil.rpc('eth_blockNumber'))
       // `finalized` is two epochs behind the head.
-      chains.push({ chain, anvil, traffic, endpoints, worldHead, maxDepth: 2 * slots - 1 })
+      chains.push({ chain, anvil, traffic, endpoints, wire, worldHead, maxDepth: 2 * slots - 1 })
     }
     const gates = await openGates(server, releases)
-    const programs = createPrograms(directory)
+    const clock = dice.chance(HAS_SHIFTED_CLOCK) ? `${SHIFTED_CLOCK}?seed=${dice.integer(0, 2 ** 31)}` : null
+    const programs = createPrograms(directory, clock)
+    const tally = createTally()
+    if (clock !== null) tally.add('shifted clock')
     releases.push(() => programs.endAll())
     const running = new Map<Slot, Program>()
     const query = createQuery(server, database, releases)
@@ -122,7 +158,10 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
       gates,
       running,
       application: createApplication(query, chains[0]?.traffic.users ?? [], fork()),
-      tally: createTally(),
+      forgotten: [],
+      sentAgain: new Map(),
+      dropsSoon: droppedAfterSeconds < MAX_RUN_SECONDS,
+      tally,
       diary: [],
       query,
       start(slot, args) {
@@ -140,6 +179,25 @@ export async function openStage(seed: number, server: Server): Promise<Stage> {
   }
 }
 
+export function unixNow(): number {
+  return Math.floor(systemClock.now() / 1_000)
+}
+
+function setTime(anvil: Anvil): Promise<unknown> {
+  return anvil.rpc('evm_setTime', [unixNow()])
+}
+
+/** After a reorg Anvil goes on from the time of the common block, and the newest block is what the daemon knows of the time. */
+function keepTime(anvil: Anvil, traffic: Traffic): Traffic {
+  return {
+    ...traffic,
+    async reorganise(depth, shift) {
+      await traffic.reorganise(depth, shift)
+      await setTime(anvil)
+    },
+  }
+}
+
 async function openGates(server: Server, releases: (() => Promise<unknown>)[]): Promise<Record<Slot, Gate>> {
   const open = async () => {
     const gate = await openGate(server.place)
@@ -153,7 +211,8 @@ async function openGates(server: Server, releases: (() => Promise<unknown>)[]): 
 async function writeConfiguration(
   directory: string,
   dice: Dice,
-  anvils: readonly { readonly endpoints: readonly FaultProxy[] }[],
+  anvils: readonly Pick<SimChain, 'endpoints' | 'wire'>[],
+  droppedAfterSeconds: number,
 ): Promise<Record<string, string>> {
   const chains = join(directory, 'chains')
   await mkdir(chains)
@@ -166,9 +225,14 @@ async function writeConfiguration(
       startBlock: 0,
       blockTimeSeconds: dice.pick([0.1, 0.2]),
       confirmations: dice.pick([1, 2, 3, 3, 5, 'safe', 'finalized']),
+      droppedAfterSeconds,
     }
     await writeFile(join(chains, file), JSON.stringify(own))
-    env[variable] = anvils[index]?.endpoints.map(({ url }) => url).join(',') ?? ''
+    const { endpoints = [], wire = null } = anvils[index] ?? {}
+    env[variable] = dice
+      .shuffle([...endpoints, ...(wire === null ? [] : [wire])])
+      .map(({ url }) => url)
+      .join(',')
   }
   return env
 }

@@ -13,50 +13,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import type { Dice } from '../../src/demo/dice.ts'
 import { sleep } from '../../src/runtime/sleep.ts'
-
-/** Faults of a whole HTTP answer. */
-const TRANSPORT_FAULTS = [
-  'throttled',
-  'throttled-retry-after',
-  'server-error',
-  'html',
-  'truncated',
-  'reset',
-  'silence',
-  'delay',
-] as const
-/** Faults within an answer, each for the methods that it concerns. */
-const ANSWER_FAULTS = [
-  'null-block',
-  'null-receipts',
-  'null-transaction',
-  'foreign-receipts',
-  'duplicate-receipts',
-  'missing-receipts',
-  'receipts-without-logs',
-  'wrong-chain',
-  'no-block-receipts',
-] as const
-/** Views: the endpoint shows an older chain than there is, with all that belongs to it. */
-const VIEW_FAULTS = ['lagging', 'standing-head', 'wandering-head'] as const
-
-export const PROBABLE_FAULTS = [...TRANSPORT_FAULTS, ...ANSWER_FAULTS] as const
-export type ProbableFault = (typeof PROBABLE_FAULTS)[number]
-export type FaultKind = ProbableFault | (typeof VIEW_FAULTS)[number]
-
-export type View =
-  /** The newest `blocks` blocks are not there. */
-  | { readonly kind: 'lagging'; readonly blocks: number }
-  /** Nothing newer than the head at the moment when the schedule began. */
-  | { readonly kind: 'standing-head' }
-  /** Each request meets another node behind the balancer, up to `blocks` behind. */
-  | { readonly kind: 'wandering-head'; readonly blocks: number }
-
-export type Schedule = {
-  /** Of the requests that a fault can concern: the part that meets it. */
-  readonly rates: Partial<Record<ProbableFault, number>>
-  readonly view: View | null
-}
+import { answerMethod } from './fault-answers.ts'
+import { type FaultKind, type Play, plays, type Schedule, TRANSPORT_FAULTS } from './fault-schedule.ts'
 
 export type FaultProxy = {
   readonly url: string
@@ -68,26 +26,10 @@ export type FaultProxy = {
 }
 
 type Item = { readonly id?: unknown; readonly method?: string; readonly params?: readonly unknown[] }
-type Answer = { readonly result?: unknown; readonly error?: { readonly code: number; readonly message: string } }
-type Fields = Record<string, unknown>
+type State = Play & { readonly held: Set<ServerResponse> }
 
-type State = {
-  readonly target: string
-  readonly dice: Dice
-  readonly counts: Map<FaultKind, number>
-  readonly held: Set<ServerResponse>
-  schedule: Schedule | null
-  /** The head that a standing view shows, once it was asked for. */
-  standsAt: number | null
-}
-
-const UPSTREAM_DEADLINE_MS = 20_000
 const MAX_DELAY_MS = 300
 const RETRY_AFTER_SECONDS = 1
-/** A block is "just announced" while it is among this many newest ones. */
-const RECENT_BLOCKS = 3
-const METHOD_NOT_FOUND = -32_601
-const SERVER_ERROR = -32_000
 
 export async function startFaultProxy(options: { readonly target: string; readonly dice: Dice }): Promise<FaultProxy> {
   const state: State = { ...options, counts: new Map(), held: new Set(), schedule: null, standsAt: null }
@@ -117,18 +59,6 @@ export async function startFaultProxy(options: { readonly target: string; readon
       await closed
     },
   }
-}
-
-function count(state: State, fault: FaultKind): void {
-  state.counts.set(fault, (state.counts.get(fault) ?? 0) + 1)
-}
-
-/** Whether a fault is to be played now; counted if so. */
-function plays(state: State, fault: ProbableFault): boolean {
-  const rate = state.schedule?.rates[fault] ?? 0
-  if (rate === 0 || !state.dice.chance(rate)) return false
-  count(state, fault)
-  return true
 }
 
 async function serve(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -161,6 +91,9 @@ function playTransport(
     case 'throttled-retry-after':
       response.writeHead(429, { 'retry-after': String(RETRY_AFTER_SECONDS) }).end('Too Many Requests')
       return
+    case 'payment-required':
+      response.writeHead(402, { 'content-type': 'text/plain' }).end('Payment Required: the plan has no requests left')
+      return
     case 'server-error':
       response.writeHead(state.dice.pick([500, 502, 503, 504]), { 'content-type': 'text/plain' }).end('upstream error')
       return
@@ -190,101 +123,4 @@ async function answerItem(state: State, item: Item): Promise<object> {
   const { result, error } = await answerMethod(state, method, params)
   const envelope = { jsonrpc: '2.0', id: item.id ?? null }
   return error === undefined ? { ...envelope, result: result ?? null } : { ...envelope, error }
-}
-
-// ── What is answered ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-async function answerMethod(state: State, method: string, params: readonly unknown[]): Promise<Answer> {
-  const limit = await visibleHead(state)
-  if (method === 'eth_chainId' && plays(state, 'wrong-chain')) return { result: '0x5' }
-  if (method === 'eth_getBlockReceipts' && plays(state, 'no-block-receipts')) {
-    return { error: { code: METHOD_NOT_FOUND, message: 'the method eth_getBlockReceipts does not exist' } }
-  }
-  const seen = limit === null ? await ask(state, method, params) : await askWithin(state, method, params, limit)
-  if (seen.error !== undefined || seen.result === null || seen.result === undefined) return seen
-  if (method === 'eth_getBlockByNumber' && (await isRecent(state, params[0])) && plays(state, 'null-block'))
-    return { result: null }
-  if (method.startsWith('eth_getTransaction') && typeof seen.result === 'object' && plays(state, 'null-transaction'))
-    return { result: null }
-  if (method === 'eth_getBlockReceipts') return spoilReceipts(state, params, seen)
-  return seen
-}
-
-async function spoilReceipts(state: State, params: readonly unknown[], seen: Answer): Promise<Answer> {
-  if ((await isRecent(state, params[0])) && plays(state, 'null-receipts')) return { result: null }
-  const receipts = seen.result as readonly Fields[]
-  if (Number(params[0]) > 0 && plays(state, 'foreign-receipts'))
-    return ask(state, 'eth_getBlockReceipts', [hex(Number(params[0]) - 1)])
-  const [first] = receipts
-  if (first === undefined) return seen
-  if (plays(state, 'duplicate-receipts')) return { result: [first, ...receipts] }
-  if (plays(state, 'missing-receipts')) return { result: receipts.slice(0, -1) }
-  const hasLogs = receipts.some(({ logs }) => Array.isArray(logs) && logs.length > 0)
-  // All of them: a list that is partly missing shows against the receipts root only.
-  if (hasLogs && plays(state, 'receipts-without-logs'))
-    return { result: receipts.map(receipt => ({ ...receipt, logs: [] })) }
-  return seen
-}
-
-/** The height of the newest block that this endpoint admits; null: of all. */
-async function visibleHead(state: State): Promise<number | null> {
-  const view = state.schedule?.view ?? null
-  if (view === null) return null
-  const head = await headOf(state)
-  count(state, view.kind)
-  if (view.kind === 'standing-head') {
-    state.standsAt ??= head
-    return Math.min(state.standsAt, head)
-  }
-  const behind = view.kind === 'lagging' ? view.blocks : state.dice.integer(0, view.blocks)
-  return Math.max(head - behind, 0)
-}
-
-/** Answers as a node that has nothing above `limit`. */
-async function askWithin(state: State, method: string, params: readonly unknown[], limit: number): Promise<Answer> {
-  if (method === 'eth_blockNumber') return { result: hex(limit) }
-  if (method === 'eth_getBlockByNumber' || method === 'eth_getBlockReceipts') {
-    const [tag, ...rest] = params
-    if (tag === 'latest') return ask(state, method, [hex(limit), ...rest])
-    if (String(tag).startsWith('0x')) return Number(tag) > limit ? { result: null } : ask(state, method, params)
-    const answer = await ask(state, method, params)
-    const tagged = answer.result as Fields | null | undefined
-    return Number(tagged?.['number'] ?? 0) > limit ? ask(state, method, [hex(limit), ...rest]) : answer
-  }
-  if (method === 'eth_getTransactionByHash' || method === 'eth_getTransactionReceipt') {
-    const answer = await ask(state, method, params)
-    const found = answer.result as Fields | null | undefined
-    if (Number(found?.['blockNumber'] ?? 0) <= limit) return answer
-    if (method === 'eth_getTransactionReceipt') return { result: null }
-    return { result: { ...found, blockNumber: null, blockHash: null, transactionIndex: null } }
-  }
-  if (method === 'eth_call' || method === 'eth_getTransactionCount' || method === 'eth_getCode') {
-    const at = params.at(-1)
-    if (at === 'latest') return ask(state, method, [...params.slice(0, -1), hex(limit)])
-    if (Number(at) > limit) return { error: { code: SERVER_ERROR, message: 'header not found' } }
-  }
-  return ask(state, method, params)
-}
-
-async function isRecent(state: State, block: unknown): Promise<boolean> {
-  if (!String(block).startsWith('0x')) return false
-  return Number(block) > (await headOf(state)) - RECENT_BLOCKS
-}
-
-async function headOf(state: State): Promise<number> {
-  return Number((await ask(state, 'eth_blockNumber', [])).result)
-}
-
-function hex(number: number): string {
-  return `0x${number.toString(16)}`
-}
-
-async function ask(state: State, method: string, params: readonly unknown[]): Promise<Answer> {
-  const response = await fetch(state.target, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
-    signal: AbortSignal.timeout(UPSTREAM_DEADLINE_MS),
-  })
-  return (await response.json()) as Answer
 }

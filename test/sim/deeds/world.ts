@@ -3,8 +3,14 @@
  */
 import { sleep } from '../../../src/runtime/sleep.ts'
 import { createStore } from '../../../src/store/store.ts'
-import type { Stage } from '../stage.ts'
+import { recordBranch } from '../../support/branch.ts'
+import { type Stage, unixNow } from '../stage.ts'
 import { MAX_SEND, pause, pickChain } from './pick.ts'
+
+/** Long enough for a sweep to see it in the pool, now and then. */
+const MAX_SHOWN_MS = 1_500
+/** Longer than the patience with a head that stays behind, now and then. */
+const MAX_BEHIND_MS = 3_000
 
 export async function traffic(stage: Stage): Promise<string> {
   const { chain, traffic: own } = pickChain(stage)
@@ -30,6 +36,27 @@ export async function reorganise(stage: Stage): Promise<string> {
   await own.reorganise(depth, shift)
   stage.tally.add('reorgs')
   return `reorg of ${chain.name} at ${head}, depth ${depth}, shift ${shift}`
+}
+
+/** A reorg that some endpoints don't follow, until they are healed or err in another way. */
+export async function leaveBehind(stage: Stage): Promise<string | null> {
+  const { dice, tally } = stage
+  const { chain, anvil, traffic: own, worldHead, maxDepth, endpoints, wire } = pickChain(stage)
+  await own.mine()
+  const head = Number(await anvil.rpc('eth_blockNumber'))
+  const depth = dice.integer(1, Math.min(maxDepth, head - worldHead))
+  const behind = endpoints.filter(() => dice.chance(0.5))
+  // Somebody is right: an endpoint that is alone with what it says is the chain.
+  if (behind.length === endpoints.length && wire === null) behind.pop()
+  const branch = await recordBranch(anvil, depth)
+  await own.reorganise(depth, dice.integer(0, depth - 1))
+  for (const endpoint of behind) endpoint.play({ rates: {}, view: { kind: 'orphaned', branch } })
+  tally.add('reorgs')
+  tally.add('left behind', behind.length)
+  const deeds = await own.step(2)
+  tally.add('transactions', deeds.length)
+  await sleep(dice.integer(0, MAX_BEHIND_MS))
+  return `${behind.length} of ${endpoints.length} endpoints of ${chain.name} stay on the branch that a reorg of depth ${depth} left`
 }
 
 /** A row that the application inserts before the block, while the block is on its way, or soon after it. */
@@ -96,8 +123,8 @@ export async function signUpBetween(stage: Stage): Promise<string | null> {
   const store = createStore(server.urlOf(database))
   const words: string[] = []
   try {
-    for (let left = 3; left > 0; left -= 1) {
-      const delayMs = dice.integer(100, 400)
+    for (let left = 2; left > 0; left -= 1) {
+      const delayMs = dice.integer(100, 300)
       gates.first.setDelay(delayMs)
       for (const { traffic: own } of stage.chains) {
         const deeds = await own.step(MAX_SEND)
@@ -113,4 +140,45 @@ export async function signUpBetween(stage: Stage): Promise<string | null> {
     await store.close()
   }
   return `${words.join('; ')}, while transactions begin late and blocks come`
+}
+
+/** A transaction that the pool forgets, or that was never shown to it. The application notes it, or only a mempool tells. */
+export async function hesitate(stage: Stage): Promise<string | null> {
+  const { application, dice, forgotten, tally } = stage
+  const chain = pickChain(stage)
+  const held = await chain.traffic.hold()
+  const isShown = dice.chance(0.6)
+  const noted = dice.pick(['before', 'before', 'after', isShown ? 'never' : 'after'] as const)
+  const shownMs = dice.integer(0, MAX_SHOWN_MS)
+  if (held === null) return null
+  const words: string[] = []
+  if (noted === 'before') words.push(await application.track(held.hash, 'pending'))
+  if (isShown) {
+    await held.send()
+    await sleep(shownMs)
+    await held.drop()
+    words.push(`the pool forgets ${held.hash} after ${shownMs} ms`)
+  }
+  if (noted === 'after') words.push(await application.track(held.hash, 'pending'))
+  forgotten.push({ ...held, chain })
+  tally.add('forgotten')
+  return `${words.join('; ')}, on ${chain.chain.name}`
+}
+
+/** What was forgotten is sent again after all, or its nonce is used by another transaction. */
+export async function comeBack(stage: Stage): Promise<string | null> {
+  const { dice, forgotten, tally } = stage
+  const isAgain = dice.chance(0.5)
+  if (forgotten.length === 0) return null
+  const [one] = forgotten.splice(dice.integer(0, forgotten.length - 1), 1)
+  if (one === undefined) return null
+  const { chain, hash } = one
+  const other = isAgain ? null : await one.supplant()
+  if (isAgain) {
+    stage.sentAgain.set(hash, unixNow())
+    await one.send()
+  }
+  await chain.traffic.mine()
+  tally.add(isAgain ? 'sent again' : 'supplanted')
+  return `${hash} is ${isAgain ? 'sent again' : `supplanted by ${other}`} on ${chain.chain.name}`
 }
