@@ -98,7 +98,7 @@ create table if not exists indexer.transitions (
   endpoint text,
   at timestamptz not null default clock_timestamp(),
   constraint transitions_reason check (
-    reason in ('included', 'confirmed', 'reverted', 'replaced', 'dropped', 'reorged', 'found')
+    reason in ('included', 'confirmed', 'reverted', 'replaced', 'dropped', 'reorged', 'found', 'unseen')
   )
 );
 create index if not exists transitions_tx_hash on indexer.transitions (tx_hash, id);

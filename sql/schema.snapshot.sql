@@ -306,7 +306,7 @@ create table indexer.transitions (
   endpoint text,
   at timestamp with time zone not null default clock_timestamp(),
   constraint transitions_pkey PRIMARY KEY (id),
-  constraint transitions_reason CHECK (((reason)::text = ANY ((ARRAY['included'::character varying, 'confirmed'::character varying, 'reverted'::character varying, 'replaced'::character varying, 'dropped'::character varying, 'reorged'::character varying, 'found'::character varying])::text[])))
+  constraint transitions_reason CHECK (((reason)::text = ANY ((ARRAY['included'::character varying, 'confirmed'::character varying, 'reverted'::character varying, 'replaced'::character varying, 'dropped'::character varying, 'reorged'::character varying, 'found'::character varying, 'unseen'::character varying])::text[])))
 );
 
 create table indexer.wallet_coverage (

@@ -19,7 +19,8 @@ const WORDS: Readonly<Record<string, Words>> = {
     `its nonce was used by ${replacingHash ?? 'something else'} in block ${blockNumber}, which is deep enough: failed`,
   dropped: ({ endpoint }) => `no endpoint knew it for too long (${endpoint ?? ''}): failed`,
   found: ({ chainId, blockNumber }, name) =>
-    `it had been given up, and turned up in block ${blockNumber} of ${name(chainId)}`,
+    `it had been given up, and turned up in ${blockNumber === null ? 'the mempool' : `block ${blockNumber}`} of ${name(chainId)}: pending`,
+  unseen: () => 'the application called it decided, and no endpoint of any chain knows it: pending',
 }
 
 /** The story as lines of text. */

@@ -8,7 +8,16 @@
 import type { Confirmations } from './chain.ts'
 import type { TransactionStatus } from './types.ts'
 
-export type TransitionReason = 'included' | 'confirmed' | 'reverted' | 'replaced' | 'dropped' | 'reorged' | 'found'
+export type TransitionReason =
+  | 'included'
+  | 'confirmed'
+  | 'reverted'
+  | 'replaced'
+  | 'dropped'
+  | 'reorged'
+  | 'found'
+  /** The application called it decided, and no chain has it. */
+  | 'unseen'
 
 /** The highest block that is deep enough for a status; −1 if none is. */
 export function settledHeight(input: {

@@ -17,9 +17,22 @@ export type SurveyResult = 'none' | 'found' | 'open'
 /** How often in a row nobody may have it before it counts as dropped: spread over the whole time, whatever the process did meanwhile. */
 const SURVEYS = 5
 
-/** @param sinceSeconds since the last survey, or since it was noticed */
-export function isSurveyDue(sinceSeconds: number, droppedAfterSeconds: number): boolean {
-  return sinceSeconds > droppedAfterSeconds / SURVEYS
+/** What the application calls decided is looked into at once, and then this often. */
+const CLAIM_SURVEY_SECONDS = 60
+
+export type SurveyInput = {
+  /** Whether the row says that it is decided. */
+  readonly isClaimed: boolean
+  readonly wasSurveyed: boolean
+  /** Since the last survey, or since it was noticed. */
+  readonly sinceSurveySeconds: number
+  readonly droppedAfterSeconds: number
+}
+
+export function isSurveyDue(input: SurveyInput): boolean {
+  const { isClaimed, wasSurveyed, sinceSurveySeconds, droppedAfterSeconds } = input
+  if (isClaimed && (!wasSurveyed || sinceSurveySeconds > CLAIM_SURVEY_SECONDS)) return true
+  return sinceSurveySeconds > droppedAfterSeconds / SURVEYS
 }
 
 export function weighTestimonies(chains: readonly ChainTestimony[]): SurveyResult {

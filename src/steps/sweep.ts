@@ -24,6 +24,7 @@ export type SweepResult = {
   readonly found: number
   readonly replaced: number
   readonly dropped: number
+  readonly unseen: number
 }
 
 /** @param scope `all` also compares rows that are not pending, and looks for what was lost: costs a pass over the tables */
@@ -44,7 +45,7 @@ export async function sweep(
     if (seen.includes('taken')) found += 1
     else if (seen.every(each => each === 'nowhere')) unseen.push(hash)
   }
-  const verdicts = { replaced: 0, dropped: 0 }
+  const verdicts = { replaced: 0, dropped: 0, unseen: 0 }
   for (const each of await store.unseen(unseen)) {
     if (signal.aborted) break
     const verdict = await quietly(contexts[0], each.hash, () => judgeUnseen(contexts, each, signal), signal)

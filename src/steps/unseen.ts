@@ -11,7 +11,11 @@ import type { ChainContext } from './context.ts'
 /** A search halves at most this often; block numbers have 31 bits. */
 const MAX_QUESTIONS = 80
 
-export type Verdict = 'replaced' | 'dropped'
+export type Verdict =
+  | 'replaced'
+  | 'dropped'
+  /** The application called it decided, and it is pending. */
+  | 'unseen'
 
 /** @returns the verdict that was written, or null: it stays pending */
 export async function judgeUnseen(
@@ -36,7 +40,8 @@ export async function judgeUnseen(
     if (noncePassed === null) return null
   }
   const droppedAfterSeconds = Math.max(...contexts.map(({ chain }) => chain.droppedAfterSeconds))
-  if (!isSurveyDue(unseen.sinceSurveySeconds, droppedAfterSeconds)) return null
+  const isClaimed = unseen.status !== 'pending'
+  if (!isSurveyDue({ ...unseen, isClaimed, droppedAfterSeconds })) return null
   const testimonies = await Promise.all(
     contexts.map(async ({ chain, source }) =>
       source.survey(hash, await store.controlTransaction(chain.id, unseen.noticedAt), signal),
@@ -44,6 +49,7 @@ export async function judgeUnseen(
   )
   const result = weighTestimonies(testimonies.map(testimony => ({ says: testimony.map(({ says }) => says) })))
   const surveys = await store.noteSurvey(hash, result)
+  if (isClaimed) return result === 'none' && (await store.commitUnseen(hash)) ? 'unseen' : null
   if (!isDropped({ waitedSeconds: unseen.waitedSeconds, droppedAfterSeconds, surveys, noncePassed })) return null
   const witnesses = testimonies.flatMap(testimony => testimony.map(({ endpoint }) => endpoint))
   return (await store.commitDropped(hash, witnesses)) ? 'dropped' : null

@@ -75,7 +75,8 @@ export async function restoreRows(
   const unseen = await read(sql`
     update user_transactions u set status = k.status
     from indexer.transactions k
-    where k.tx_hash = lower(u.tx_hash) and k.verdict is not null and u.status is distinct from k.status`)
+    where k.tx_hash = lower(u.tx_hash) and u.status is distinct from k.status
+      and (k.verdict is not null or ${scope === 'all' ? sql`k.chain_id is null and not k.malformed` : sql`false`})`)
   return hashes.length + unseen.count
 }
 

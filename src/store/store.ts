@@ -98,6 +98,8 @@ export type Store = {
   commitReplaced(hash: Hash, replacement: unseen.Replacement): Promise<boolean>
   /** @returns how often in a row nobody had it */
   noteSurvey(hash: Hash, result: SurveyResult): Promise<number>
+  /** Takes back what the application called decided. @returns false if it was found meanwhile */
+  commitUnseen(hash: Hash): Promise<boolean>
   commitDropped(hash: Hash, witnesses: readonly string[]): Promise<boolean>
 
   tokens(chainId: number, addresses: readonly Address[]): Promise<tokens.TokenFacts[]>
@@ -166,6 +168,7 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     controlTransaction: (chainId, notAfter) => unseen.controlTransaction(sql, chainId, notAfter),
     commitReplaced: (hash, replacement) => unseen.commitReplaced(sql, hash, replacement),
     noteSurvey: (hash, result) => unseen.noteSurvey(sql, hash, result),
+    commitUnseen: hash => unseen.commitUnseen(sql, hash),
     commitDropped: (hash, witnesses) => unseen.commitDropped(sql, hash, witnesses),
     tokens: (chainId, addresses) => tokens.loadTokens(sql, chainId, addresses),
     saveToken: (chainId, token, askedAtBlock) => tokens.saveToken(sql, chainId, token, askedAtBlock),

@@ -8,17 +8,20 @@
 
 import type { Chain } from '../core/chain.ts'
 import type { PendingRow } from '../core/pending.ts'
-import type { Address, Hash } from '../core/types.ts'
+import type { Address, Hash, TransactionStatus } from '../core/types.ts'
 import type { SurveyResult } from '../core/unseen.ts'
 import { inTransaction, read, type Sql, type Tx } from './connection.ts'
 import { transactionRowId } from './ids.ts'
 
 export type Unseen = {
   readonly hash: Hash
+  /** What the application calls it, or we did. */
+  readonly status: TransactionStatus
   /** Since the row was first noticed, by the database's clock and by the newest block: a clock that was set forward proves nothing. */
   readonly waitedSeconds: number
   /** Since all endpoints were last asked for it, or since it was noticed. */
   readonly sinceSurveySeconds: number
+  readonly wasSurveyed: boolean
   /** Unix seconds: when that was. */
   readonly noticedAt: number
   /** Who sent it with which nonce on which chain, once something has shown it. */
@@ -30,22 +33,27 @@ export async function loadUnseen(sql: Sql, hashes: readonly Hash[]): Promise<Uns
   const rows = await read(sql<
     {
       tx_hash: Hash
+      status: TransactionStatus
       waited: number
       since_survey: number
+      was_surveyed: boolean
       noticed: number
       sender: Address | null
       nonce: string | null
       nonce_chain_id: number | null
     }[]
   >`
-    select tx_hash, least(extract(epoch from now()), (select max(block_timestamp) from indexer.checkpoints))::float8
+    select tx_hash, status, least(extract(epoch from now()), (select max(block_timestamp) from indexer.checkpoints))::float8
         - extract(epoch from created_at)::float8 as waited, extract(epoch from created_at)::float8 as noticed,
-      extract(epoch from now() - coalesce(surveyed_at, created_at))::float8 as since_survey, sender, nonce, nonce_chain_id
+      extract(epoch from now() - coalesce(surveyed_at, created_at))::float8 as since_survey,
+      surveyed_at is not null as was_surveyed, sender, nonce, nonce_chain_id
     from indexer.transactions where tx_hash = any(${hashes}::text[]) and chain_id is null and verdict is null and not malformed`)
   return rows.map(row => ({
     hash: row.tx_hash,
+    status: row.status,
     waitedSeconds: row.waited,
     sinceSurveySeconds: row.since_survey,
+    wasSurveyed: row.was_surveyed,
     noticedAt: row.noticed,
     sent:
       row.sender === null || row.nonce === null || row.nonce_chain_id === null
@@ -170,6 +178,23 @@ export function commitDropped(sql: Sql, hash: Hash, witnesses: readonly string[]
       select tx_hash, before, 'failed', 'dropped', ${witnesses.join(', ')} from decided`
     return decided.count > 0
   })
+}
+
+/** What the application called decided is pending: no chain has it. @returns false if it was found meanwhile */
+export async function commitUnseen(sql: Sql, hash: Hash): Promise<boolean> {
+  const decided = await read(sql`
+    with decided as (
+      update indexer.transactions t set status = 'pending'
+      from indexer.transactions before
+      where t.tx_hash = ${hash} and before.tx_hash = t.tx_hash and t.chain_id is null and t.verdict is null
+        and t.status <> 'pending'
+      returning t.tx_hash, before.status as before
+    ), rows as (
+      update user_transactions u set status = 'pending' from decided d where lower(u.tx_hash) = d.tx_hash
+    )
+    insert into indexer.transitions (tx_hash, from_status, to_status, reason)
+    select tx_hash, before, 'pending', 'unseen' from decided returning 1`)
+  return decided.length > 0
 }
 
 /** After a rewind: what was replaced by a block above it is open again. */

@@ -220,6 +220,26 @@ describe('dropped', () => {
     expect(await statusOf(unknown)).toBe('pending')
   })
 
+  test('what the application calls decided is pending, if nobody has it; again and again', async () => {
+    await mineControl()
+    const indexer = openIndexer()
+    indexer.start({ jobs: true })
+    await indexer.untilHead()
+    const unknown = `0x${'ab'.repeat(32)}`
+    await database.sql`insert into user_transactions (tx_hash, event_type, status) values (${unknown}, 'SALE', 'confirmed')`
+    // The control has to be at least as old as the row, to the second.
+    await database.sql`update indexer.inclusions set block_timestamp = 1`
+    const { sweep } = await import('../../src/steps/sweep.ts')
+    const sweepAll = () => sweep(indexer.store, [indexer.context(31337)], 'all', AbortSignal.timeout(60_000))
+    expect(await sweepAll()).toMatchObject({ unseen: 1 })
+    expect(await statusOf(unknown)).toBe('pending')
+    expect(await story(unknown)).toEqual(['confirmed pending unseen'])
+    await database.sql`update user_transactions set status = 'failed' where tx_hash = ${unknown}`
+    await sweepAll()
+    expect(await statusOf(unknown)).toBe('pending')
+    expect(await story(unknown)).toHaveLength(1)
+  })
+
   test('by the fifth survey in a row and no earlier, however much time has passed', async () => {
     await mineControl()
     const indexer = openIndexer({ droppedAfterSeconds: 1 })

@@ -38,7 +38,8 @@ describe('dropped', () => {
         let surveys = 0
         for (const pause of pauses) {
           now += pause
-          if (!isSurveyDue(now - surveyedAt, DAY)) continue
+          const survey = { isClaimed: false, wasSurveyed: surveys > 0, sinceSurveySeconds: now - surveyedAt }
+          if (!isSurveyDue({ ...survey, droppedAfterSeconds: DAY })) continue
           surveyedAt = now
           surveys += 1
           if (isDropped({ ...long, waitedSeconds: now, surveys })) expect(now).toBeGreaterThan(DAY)
@@ -47,6 +48,19 @@ describe('dropped', () => {
         }
       }),
     )
+  })
+})
+
+describe('a survey is due', () => {
+  const claimed = { isClaimed: true, wasSurveyed: false, sinceSurveySeconds: 1, droppedAfterSeconds: DAY }
+  test.each([
+    ['at once, of what the application calls decided', claimed, true],
+    ['not at once again, where endpoints were silent', { ...claimed, wasSurveyed: true }, false],
+    ['after a minute', { ...claimed, wasSurveyed: true, sinceSurveySeconds: 61 }, true],
+    ['not at once, of what is pending', { ...claimed, isClaimed: false }, false],
+    ['after a fifth of the time', { ...claimed, isClaimed: false, sinceSurveySeconds: DAY / 5 + 1 }, true],
+  ])('%s', (_name, input, expected) => {
+    expect(isSurveyDue(input)).toBe(expected)
   })
 })
 

@@ -52,7 +52,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'one null answer means that the transaction failed',
     file: 'src/steps/unseen.ts',
-    find: 'if (!isSurveyDue(unseen.sinceSurveySeconds, droppedAfterSeconds)) return null',
+    find: 'if (!isSurveyDue({ ...unseen, isClaimed, droppedAfterSeconds })) return null',
     replace: "if (contexts.length > 0) return (await store.commitDropped(hash, [])) ? 'dropped' : null",
     tests: ['test/chain/unseen.test.ts', 'test/chain/adoption.test.ts'],
   },
