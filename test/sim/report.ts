@@ -6,6 +6,8 @@ import { type Counts, type Outcome, sumUp } from './run.ts'
 
 const MAX_LINE = 2_000
 const MAX_LOG_LINE = 300
+/** Of the repository, but for the log itself. */
+const SOURCES = [':/src', ':/sql', ':/test/sim', ':/test/support', ':(exclude,top)test/sim/soak.log'] as const
 /** What a kept line tells of. */
 const KEPT = [
   'transactions',
@@ -93,7 +95,7 @@ function describeCounts({ blocks, activities, transitions, done, faults }: Count
 /** The trees of what ran and of what judged it, by which a log can be told from one of another version. */
 function describeSources(): string {
   try {
-    const isDirty = git('status', '--porcelain', '--', ':/src', ':/sql', ':/test/sim', ':/test/support') !== ''
+    const isDirty = git('status', '--porcelain', '--', ...SOURCES) !== ''
     const trees = ['src', 'test/sim'].map(path => `${path} ${git('rev-parse', `HEAD:${path}`)}`)
     return `${trees.join(', ')}${isDirty ? ', with changes that are not committed' : ''}`
   } catch {
