@@ -75,6 +75,9 @@ create table if not exists indexer.transactions (
   replaced_chain_id integer,
   replaced_block bigint,
   sought_at timestamptz,
+  -- How often in a row, and when last, every endpoint was asked for it and none had it.
+  surveys integer not null default 0,
+  surveyed_at timestamptz,
   created_at timestamptz not null default now()
 );
 create index if not exists transactions_sought on indexer.transactions (sought_at nulls first) where chain_id is null and not malformed;

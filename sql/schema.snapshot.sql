@@ -286,6 +286,8 @@ create table indexer.transactions (
   replaced_chain_id integer,
   replaced_block bigint,
   sought_at timestamp with time zone,
+  surveys integer not null default 0,
+  surveyed_at timestamp with time zone,
   created_at timestamp with time zone not null default now(),
   constraint transactions_pkey PRIMARY KEY (tx_hash),
   constraint transactions_verdict_check CHECK (((verdict)::text = ANY ((ARRAY['replaced'::character varying, 'dropped'::character varying])::text[])))

@@ -52,9 +52,9 @@ export type Endpoint = {
 }
 
 /** @param name what may be shown of the URL */
-export function createEndpoint(url: string, name: string, clock: Clock): Endpoint {
+export function createEndpoint(url: string, name: string, clock: Clock, timeoutMs = REQUEST_TIMEOUT_MS): Endpoint {
   const isSocket = /^wss?:/i.test(url)
-  const options = { retryCount: 0, timeout: REQUEST_TIMEOUT_MS }
+  const options = { retryCount: 0, timeout: timeoutMs }
   const transport = isSocket
     ? webSocket(url, { ...options, reconnect: false })({})
     : http(url, { ...options, maxResponseBodySize: MAX_RESPONSE_BYTES })({})
@@ -65,14 +65,15 @@ export function createEndpoint(url: string, name: string, clock: Clock): Endpoin
   let lastError: string | null = null
   let latencyMs: number | null = null
 
-  /** viem keeps a socket that closed and fails on it for good: it is let go, and the next question opens another. */
+  /** viem keeps a socket that closed or fell silent, and fails on it for good: it is let go, and the next question opens another. */
+  const dropSocket = () => {
+    const dropped = client
+    client = null
+    dropped?.close()
+  }
   const openSocket = async () => {
     if (!isSocket) return
-    if (client !== null && client.socket.readyState !== WebSocket.OPEN) {
-      const closed = client
-      client = null
-      closed.close()
-    }
+    if (client !== null && client.socket.readyState !== WebSocket.OPEN) dropSocket()
     const { getRpcClient } = transport.value as unknown as { getRpcClient: () => Promise<SocketClient> }
     client = await getRpcClient()
   }
@@ -95,7 +96,9 @@ export function createEndpoint(url: string, name: string, clock: Clock): Endpoin
         return answer
       } catch (error) {
         errors += 1
-        throw new EndpointFailure(name, method, describeFailure(error, url), error)
+        const failure = describeFailure(error, url)
+        if (failure.kind === 'unreachable') dropSocket()
+        throw new EndpointFailure(name, method, failure, error)
       }
     },
     async subscribe(params, onData, onEnd) {

@@ -36,11 +36,14 @@ export type SourceOptions = {
   /** What may be shown of a URL. */
   readonly displayUrl: (url: string) => string
   readonly clock?: Clock
+  /** How long one answer is waited for. */
+  readonly requestTimeoutMs?: number
 }
 
 /** @throws nothing: endpoints are first asked when the first question comes. */
-export function createJsonRpcSource({ chainId, urls, displayUrl, clock = systemClock }: SourceOptions): Source {
-  const endpoints = urls.map(url => createEndpoint(url, displayUrl(url), clock))
+export function createJsonRpcSource(options: SourceOptions): Source {
+  const { chainId, urls, displayUrl, clock = systemClock, requestTimeoutMs } = options
+  const endpoints = urls.map(url => createEndpoint(url, displayUrl(url), clock, requestTimeoutMs))
   const pool = createPool(chainId, endpoints, clock)
 
   return {

@@ -38,7 +38,7 @@ export async function sweep(
   const restored = await store.restoreRows(new Map(contexts.map(({ chain }) => [chain.id, chain])), scope)
   const unseen: Hash[] = []
   let found = 0
-  for (const hash of await store.nextSought(MAX_SOUGHT_PER_SWEEP, ASK_AGAIN_AFTER_MS)) {
+  for (const hash of await store.nextSought(MAX_SOUGHT_PER_SWEEP, ASK_AGAIN_AFTER_MS, scope)) {
     if (signal.aborted) break
     const seen = await Promise.all(contexts.map(context => seek(context, hash, signal)))
     if (seen.includes('taken')) found += 1

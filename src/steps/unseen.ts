@@ -4,7 +4,7 @@
 
 import { settledHeight } from '../core/lifecycle.ts'
 import type { Address, Block, Hash } from '../core/types.ts'
-import { isDropped, searchNonce } from '../core/unseen.ts'
+import { isDropped, isSurveyDue, searchNonce, weighTestimonies } from '../core/unseen.ts'
 import type { Replacement, Unseen } from '../store/store.ts'
 import type { ChainContext } from './context.ts'
 
@@ -36,14 +36,15 @@ export async function judgeUnseen(
     if (noncePassed === null) return null
   }
   const droppedAfterSeconds = Math.max(...contexts.map(({ chain }) => chain.droppedAfterSeconds))
-  if (unseen.waitedSeconds <= droppedAfterSeconds) return null
+  if (!isSurveyDue(unseen.sinceSurveySeconds, droppedAfterSeconds)) return null
   const testimonies = await Promise.all(
     contexts.map(async ({ chain, source }) =>
       source.survey(hash, await store.controlTransaction(chain.id, unseen.noticedAt), signal),
     ),
   )
-  const chains = testimonies.map(testimony => ({ says: testimony.map(({ says }) => says) }))
-  if (!isDropped({ waitedSeconds: unseen.waitedSeconds, droppedAfterSeconds, chains, noncePassed })) return null
+  const result = weighTestimonies(testimonies.map(testimony => ({ says: testimony.map(({ says }) => says) })))
+  const surveys = await store.noteSurvey(hash, result)
+  if (!isDropped({ waitedSeconds: unseen.waitedSeconds, droppedAfterSeconds, surveys, noncePassed })) return null
   const witnesses = testimonies.flatMap(testimony => testimony.map(({ endpoint }) => endpoint))
   return (await store.commitDropped(hash, witnesses)) ? 'dropped' : null
 }

@@ -15,6 +15,8 @@ import { rederiveTransactions } from './transactions.ts'
 
 const MAX_ENROLLED = 1_000
 const MAX_RESTORED = 500
+/** What was dropped is not asked for more often than this. */
+const RARELY_MS = 60_000
 
 /** Takes note of rows that are new here. @returns how many */
 export async function enrollApplicationRows(sql: Sql, scope: 'pending' | 'all'): Promise<number> {
@@ -99,13 +101,29 @@ export async function loadSought(sql: Sql): Promise<Set<Hash>> {
   return new Set(rows.map(row => row.tx_hash))
 }
 
-/** Some hashes to ask nodes for, those that were not asked for longest first; they count as asked. */
-export async function nextSought(sql: Sql, limit: number, notWithinMs: number): Promise<Hash[]> {
+/**
+ * Some hashes to ask nodes for, those that were not asked for longest first; they count as asked.
+ *
+ * @param scope `all`: also some that count as dropped, the more rarely the longer they do
+ */
+export async function nextSought(
+  sql: Sql,
+  limit: number,
+  notWithinMs: number,
+  scope: 'pending' | 'all',
+): Promise<Hash[]> {
+  const dropped = sql`
+    or verdict = 'dropped' and (
+      sought_at is null
+      or sought_at < now() - greatest(${RARELY_MS} * interval '1 millisecond', (now() - surveyed_at) / 10)
+    )`
   const rows = await read(sql<{ tx_hash: Hash }[]>`
     update indexer.transactions set sought_at = now() where tx_hash in (
       select tx_hash from indexer.transactions
-      where chain_id is null and not malformed and verdict is null
-        and (sought_at is null or sought_at < now() - ${notWithinMs} * interval '1 millisecond')
+      where chain_id is null and not malformed and (
+        verdict is null and (sought_at is null or sought_at < now() - ${notWithinMs} * interval '1 millisecond')
+        ${scope === 'all' ? dropped : sql``}
+      )
       order by sought_at nulls first limit ${limit} for update skip locked
     ) returning tx_hash`)
   return rows.map(row => row.tx_hash)

@@ -10,6 +10,7 @@ import type { Chain } from '../core/chain.ts'
 import type { PendingRow } from '../core/pending.ts'
 import type { Ranges } from '../core/range.ts'
 import type { Address, Hash, Header } from '../core/types.ts'
+import type { SurveyResult } from '../core/unseen.ts'
 import * as checkpoints from './checkpoint.ts'
 import * as commits from './commit.ts'
 import { connect, listen, type Sql } from './connection.ts'
@@ -80,7 +81,8 @@ export type Store = {
   /** Sets right what the application overwrote, and brings back what went with a user. @returns how many rows */
   restoreRows(chains: ReadonlyMap<number, Chain>, scope: 'pending' | 'all'): Promise<number>
   sought(): Promise<Set<Hash>>
-  nextSought(limit: number, notWithinMs: number): Promise<Hash[]>
+  /** @param scope `all`: also some that count as dropped, ever more rarely */
+  nextSought(limit: number, notWithinMs: number, scope: 'pending' | 'all'): Promise<Hash[]>
 
   /** Derives rows of `user_transactions` again from the activities in the database. */
   rederive(hashes: readonly Hash[], chains: ReadonlyMap<number, Chain>): Promise<void>
@@ -94,6 +96,8 @@ export type Store = {
   controlTransaction(chainId: number, notAfter: number): Promise<Hash | null>
   /** @returns false if the replacing block is not ours, or the transaction was found meanwhile */
   commitReplaced(hash: Hash, replacement: unseen.Replacement): Promise<boolean>
+  /** @returns how often in a row nobody had it */
+  noteSurvey(hash: Hash, result: SurveyResult): Promise<number>
   commitDropped(hash: Hash, witnesses: readonly string[]): Promise<boolean>
 
   tokens(chainId: number, addresses: readonly Address[]): Promise<tokens.TokenFacts[]>
@@ -154,13 +158,14 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     enrollApplicationRows: scope => sought.enrollApplicationRows(sql, scope),
     restoreRows: (chains, scope) => sought.restoreRows(sql, chains, scope),
     sought: () => sought.loadSought(sql),
-    nextSought: (limit, notWithinMs) => sought.nextSought(sql, limit, notWithinMs),
+    nextSought: (limit, notWithinMs, scope) => sought.nextSought(sql, limit, notWithinMs, scope),
     rederive: (hashes, chains) => registry.rederive(sql, chains, hashes),
     unseen: hashes => unseen.loadUnseen(sql, hashes),
     noteSender: (hash, chainId, sender, nonce) => unseen.noteSender(sql, hash, chainId, sender, nonce),
     notePending: (chain, row) => unseen.notePending(sql, chain, row),
     controlTransaction: (chainId, notAfter) => unseen.controlTransaction(sql, chainId, notAfter),
     commitReplaced: (hash, replacement) => unseen.commitReplaced(sql, hash, replacement),
+    noteSurvey: (hash, result) => unseen.noteSurvey(sql, hash, result),
     commitDropped: (hash, witnesses) => unseen.commitDropped(sql, hash, witnesses),
     tokens: (chainId, addresses) => tokens.loadTokens(sql, chainId, addresses),
     saveToken: (chainId, token, askedAtBlock) => tokens.saveToken(sql, chainId, token, askedAtBlock),

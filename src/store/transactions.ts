@@ -42,17 +42,28 @@ export async function writeTransactions(
   if (facts.length === 0) return
   const sorted = facts.toSorted((a, b) => (a.inclusion.transactionHash < b.inclusion.transactionHash ? -1 : 1))
   const hashes = sorted.map(({ inclusion }) => inclusion.transactionHash)
-  const known = await loadInclusions(tx, hashes)
-  const settledOf = ({ inclusion }: TransactionFacts): boolean => {
-    const before = known.get(inclusion.transactionHash)?.find(({ chainId }) => chainId === chain.id)
-    const stays = before !== undefined && before.settled && before.blockHash === inclusion.blockHash
-    // What needs more depth is settled below, with the checkpoint at hand.
-    const isDeep = inclusion.needs === null && inclusion.blockNumber <= settledHeight
-    return inclusion.succeeded !== null && (stays || isDeep)
-  }
-  await upsertInclusions(
+  // What needs more depth is settled below, with the checkpoint at hand.
+  const isDeep = ({ inclusion }: TransactionFacts): boolean =>
+    inclusion.succeeded !== null && inclusion.needs === null && inclusion.blockNumber <= settledHeight
+  // Inserted before anything is read: who writes the same one at the same moment is waited for, and seen then.
+  const fresh = await insertInclusions(
     tx,
-    sorted.map(fact => ({ ...fact.inclusion, settled: settledOf(fact) })),
+    sorted.map(fact => ({ ...fact.inclusion, settled: isDeep(fact) })),
+  )
+  const known = await loadInclusions(tx, hashes)
+  const before = ({ inclusion }: TransactionFacts): StoredInclusion | undefined =>
+    fresh.has(inclusion.transactionHash)
+      ? undefined
+      : known.get(inclusion.transactionHash)?.find(({ chainId }) => chainId === chain.id)
+  const settledOf = (fact: TransactionFacts): boolean => {
+    const stays = before(fact)?.settled === true && before(fact)?.blockHash === fact.inclusion.blockHash
+    return fact.inclusion.succeeded !== null && (stays || isDeep(fact))
+  }
+  await updateInclusions(
+    tx,
+    sorted
+      .filter(({ inclusion }) => !fresh.has(inclusion.transactionHash))
+      .map(fact => ({ ...fact.inclusion, settled: settledOf(fact) })),
   )
   await writeRows(
     tx,
@@ -62,7 +73,7 @@ export async function writeTransactions(
       return {
         facts: fact,
         settled: settledOf(fact),
-        previousBlockHash: others.find(({ chainId }) => chainId === chain.id)?.blockHash ?? null,
+        previousBlockHash: before(fact)?.blockHash ?? null,
         lowestChainId: Math.min(chain.id, ...others.map(({ chainId }) => chainId)),
       }
     }),
@@ -283,24 +294,39 @@ async function writeRows(tx: Tx, chain: Chain, pending: readonly Pending[]): Pro
   )
 }
 
-async function upsertInclusions(tx: Tx, inclusions: readonly StoredInclusion[]): Promise<void> {
-  await tx`
-    insert into indexer.inclusions as known
+/** @returns the hashes that were not there on this chain */
+async function insertInclusions(tx: Tx, inclusions: readonly StoredInclusion[]): Promise<Set<Hash>> {
+  const inserted = await tx<{ tx_hash: Hash }[]>`
+    insert into indexer.inclusions
       (tx_hash, chain_id, block_number, block_hash, transaction_index, block_timestamp, sender, nonce, succeeded, settled, needs)
-    select * from unnest(
-      ${inclusions.map(row => row.transactionHash)}::text[], ${inclusions.map(row => row.chainId)}::integer[],
-      ${inclusions.map(row => row.blockNumber)}::bigint[], ${inclusions.map(row => row.blockHash)}::text[],
-      ${inclusions.map(row => row.transactionIndex)}::integer[], ${inclusions.map(row => row.timestamp)}::bigint[],
-      ${inclusions.map(row => row.sender)}::text[], ${inclusions.map(row => row.nonce)}::bigint[],
-      ${booleans(inclusions.map(row => row.succeeded))}::text[]::boolean[], ${booleans(inclusions.map(row => row.settled))}::text[]::boolean[],
-      ${inclusions.map(row => row.needs?.toString() ?? null)}::text[]
-    )
-    on conflict (tx_hash, chain_id) do update set
-      block_number = excluded.block_number, block_hash = excluded.block_hash, transaction_index = excluded.transaction_index,
-      block_timestamp = excluded.block_timestamp, succeeded = excluded.succeeded, settled = excluded.settled, needs = excluded.needs
-    where (known.block_hash, known.settled, known.succeeded, known.needs)
-      is distinct from (excluded.block_hash, excluded.settled, excluded.succeeded, excluded.needs)`
+    select * from ${unnestInclusions(tx, inclusions)}
+    on conflict (tx_hash, chain_id) do nothing
+    returning tx_hash`
+  return new Set(inserted.map(row => row.tx_hash))
 }
+
+async function updateInclusions(tx: Tx, inclusions: readonly StoredInclusion[]): Promise<void> {
+  if (inclusions.length === 0) return
+  await tx`
+    update indexer.inclusions known set
+      block_number = r.block_number, block_hash = r.block_hash, transaction_index = r.transaction_index,
+      block_timestamp = r.block_timestamp, succeeded = r.succeeded, settled = r.settled, needs = r.needs
+    from ${unnestInclusions(tx, inclusions)} as r
+      (tx_hash, chain_id, block_number, block_hash, transaction_index, block_timestamp, sender, nonce, succeeded, settled, needs)
+    where known.tx_hash = r.tx_hash and known.chain_id = r.chain_id
+      and (known.block_hash, known.settled, known.succeeded, known.needs)
+        is distinct from (r.block_hash, r.settled, r.succeeded, r.needs)`
+}
+
+const unnestInclusions = (tx: Tx, inclusions: readonly StoredInclusion[]) => tx`
+  unnest(
+    ${inclusions.map(row => row.transactionHash)}::text[], ${inclusions.map(row => row.chainId)}::integer[],
+    ${inclusions.map(row => row.blockNumber)}::bigint[], ${inclusions.map(row => row.blockHash)}::text[],
+    ${inclusions.map(row => row.transactionIndex)}::integer[], ${inclusions.map(row => row.timestamp)}::bigint[],
+    ${inclusions.map(row => row.sender)}::text[], ${inclusions.map(row => row.nonce)}::bigint[],
+    ${booleans(inclusions.map(row => row.succeeded))}::text[]::boolean[], ${booleans(inclusions.map(row => row.settled))}::text[]::boolean[],
+    ${inclusions.map(row => row.needs?.toString() ?? null)}::text[]
+  )`
 
 async function upsertLedger(tx: Tx, decided: readonly Decided[]): Promise<void> {
   await tx`
@@ -316,7 +342,7 @@ async function upsertLedger(tx: Tx, decided: readonly Decided[]): Promise<void> 
     on conflict (tx_hash) do update set
       row_id = excluded.row_id, application_hash = excluded.application_hash, keeps_user = excluded.keeps_user,
       keeps_event_type = excluded.keeps_event_type, status = excluded.status, chain_id = excluded.chain_id,
-      verdict = null, replaced_by = null, replaced_chain_id = null, replaced_block = null
+      surveys = 0, surveyed_at = null, verdict = null, replaced_by = null, replaced_chain_id = null, replaced_block = null
     where (known.row_id, known.application_hash, known.keeps_user, known.keeps_event_type, known.status, known.chain_id)
       is distinct from
       (excluded.row_id, excluded.application_hash, excluded.keeps_user, excluded.keeps_event_type, excluded.status, excluded.chain_id)`

@@ -9,6 +9,7 @@
 import type { Chain } from '../core/chain.ts'
 import type { PendingRow } from '../core/pending.ts'
 import type { Address, Hash } from '../core/types.ts'
+import type { SurveyResult } from '../core/unseen.ts'
 import { inTransaction, read, type Sql, type Tx } from './connection.ts'
 import { transactionRowId } from './ids.ts'
 
@@ -16,6 +17,8 @@ export type Unseen = {
   readonly hash: Hash
   /** Since the row was first noticed, by the database's clock and by the newest block: a clock that was set forward proves nothing. */
   readonly waitedSeconds: number
+  /** Since all endpoints were last asked for it, or since it was noticed. */
+  readonly sinceSurveySeconds: number
   /** Unix seconds: when that was. */
   readonly noticedAt: number
   /** Who sent it with which nonce on which chain, once something has shown it. */
@@ -28,6 +31,7 @@ export async function loadUnseen(sql: Sql, hashes: readonly Hash[]): Promise<Uns
     {
       tx_hash: Hash
       waited: number
+      since_survey: number
       noticed: number
       sender: Address | null
       nonce: string | null
@@ -36,11 +40,12 @@ export async function loadUnseen(sql: Sql, hashes: readonly Hash[]): Promise<Uns
   >`
     select tx_hash, least(extract(epoch from now()), (select max(block_timestamp) from indexer.checkpoints))::float8
         - extract(epoch from created_at)::float8 as waited, extract(epoch from created_at)::float8 as noticed,
-      sender, nonce, nonce_chain_id
+      extract(epoch from now() - coalesce(surveyed_at, created_at))::float8 as since_survey, sender, nonce, nonce_chain_id
     from indexer.transactions where tx_hash = any(${hashes}::text[]) and chain_id is null and verdict is null and not malformed`)
   return rows.map(row => ({
     hash: row.tx_hash,
     waitedSeconds: row.waited,
+    sinceSurveySeconds: row.since_survey,
     noticedAt: row.noticed,
     sent:
       row.sender === null || row.nonce === null || row.nonce_chain_id === null
@@ -49,11 +54,26 @@ export async function loadUnseen(sql: Sql, hashes: readonly Hash[]): Promise<Uns
   }))
 }
 
-/** Notes what a mempool showed of a transaction. */
+/** Notes what a mempool showed of a transaction; one that counted as dropped is found. */
 export async function noteSender(sql: Sql, hash: Hash, chainId: number, sender: Address, nonce: number): Promise<void> {
   await read(sql`
-    update indexer.transactions set sender = ${sender}, nonce = ${nonce}, nonce_chain_id = ${chainId}
-    where tx_hash = ${hash} and chain_id is null and (sender, nonce, nonce_chain_id) is distinct from (${sender}, ${nonce}, ${chainId})`)
+    with noted as (
+      update indexer.transactions t set
+        sender = ${sender}, nonce = ${nonce}, nonce_chain_id = ${chainId}, surveys = 0,
+        status = case when t.verdict = 'dropped' then 'pending' else t.status end, verdict = nullif(t.verdict, 'dropped')
+      from indexer.transactions before
+      where t.tx_hash = ${hash} and before.tx_hash = t.tx_hash and t.chain_id is null and (
+        t.verdict = 'dropped' or t.surveys > 0
+        or (t.sender, t.nonce, t.nonce_chain_id) is distinct from (${sender}, ${nonce}, ${chainId})
+      )
+      returning t.tx_hash, before.status as before, before.verdict
+    ), found as (
+      select tx_hash, before from noted where verdict = 'dropped'
+    ), rows as (
+      update user_transactions u set status = 'pending' from found f where lower(u.tx_hash) = f.tx_hash
+    )
+    insert into indexer.transitions (tx_hash, chain_id, from_status, to_status, reason)
+    select tx_hash, ${chainId}, before, 'pending', 'found' from found`)
 }
 
 /**
@@ -121,6 +141,17 @@ export function commitReplaced(
       select tx_hash, ${chainId}, before, 'failed', 'replaced', ${block.number}, ${block.hash}, ${replacing} from decided`
     return decided.count > 0
   })
+}
+
+/** Notes what all endpoints said of a transaction. @returns how often in a row nobody had it */
+export async function noteSurvey(sql: Sql, hash: Hash, result: SurveyResult): Promise<number> {
+  const rows = await read(sql<{ surveys: number }[]>`
+    update indexer.transactions set
+      surveyed_at = now(),
+      surveys = case ${result} when 'none' then surveys + 1 when 'found' then 0 else surveys end
+    where tx_hash = ${hash} and chain_id is null
+    returning surveys`)
+  return rows[0]?.surveys ?? 0
 }
 
 /** Marks a transaction as dropped. @param witnesses the endpoints that said so, for the evidence */

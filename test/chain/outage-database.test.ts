@@ -15,6 +15,8 @@ import { endOutage, NAMES, type Outage, playOutage } from '../support/outage.ts'
 import { MAX_RECOVERY_MS, openStage, type Stage, stopDaemon, troublesOf, until } from '../support/outage-stage.ts'
 
 const MAX_CONNECTIONS = 30
+/** In a row, a look apart: then no place is about to become free. */
+const REFUSALS = 5
 const TERMINATION_ROUNDS = 8
 
 let directory: string
@@ -71,13 +73,15 @@ async function isRefused(): Promise<boolean> {
 
 /** Takes every connection that the server has to give, also those it keeps for superusers. */
 async function fillConnections(): Promise<void> {
+  let refusals = 0
   await until('the server refuses', async () => {
     await terminate()
-    while (held.length < MAX_CONNECTIONS && !(await isRefused()));
+    while (held.length < MAX_CONNECTIONS && !(await isRefused())) refusals = 0
     const [ours] = await admin`
       select count(*)::int as count from pg_stat_activity where application_name = 'linkdao-indexer'`
-    // Once more: those that were terminated held their places until they had ended.
-    return ours?.['count'] === 0 && (await isRefused())
+    // Several times: those that were terminated, or refused, hold their places until they have ended.
+    refusals = ours?.['count'] === 0 && (await isRefused()) ? refusals + 1 : 0
+    return refusals === REFUSALS
   })
 }
 

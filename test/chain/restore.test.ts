@@ -24,7 +24,7 @@ const CAROL = '0xca20100000000000000000000000000000000003'
 const NAMES = ['restored', 'restored_part', 'restored_activity', 'restored_rows', 'restored_schema', 'erased'] as const
 const APPLICATION = ['public.users', 'public.user_transactions', 'public.wallet_activity'] as const
 /** A few tries of a chain that stands still. */
-const STANDSTILL_MS = 3_000
+const STANDSTILL_MS = 2_000
 
 let stage: Stage
 let sql: postgres.Sql

@@ -165,6 +165,18 @@ async function mineControl(): Promise<void> {
   await anvil.mine(5)
 }
 
+/** Sweeps some times, each as if hours had passed since the one before. @returns how many were dropped */
+async function sweepLater(indexer: Indexer, times: number): Promise<number> {
+  const { sweep } = await import('../../src/steps/sweep.ts')
+  let dropped = 0
+  for (let left = times; left > 0; left -= 1) {
+    await database.sql`update indexer.transactions set sought_at = null, surveyed_at = now() - interval '5 hours'`
+    const result = await sweep(indexer.store, [indexer.context(31337)], 'pending', AbortSignal.timeout(60_000))
+    dropped += result.dropped
+  }
+  return dropped
+}
+
 describe('dropped', () => {
   test('when no endpoint knows it for long enough; found when it turns up all the same', async () => {
     await mineControl()
@@ -200,14 +212,27 @@ describe('dropped', () => {
     await indexer.untilHead()
     const unknown = `0x${'ab'.repeat(32)}`
     await note(unknown)
-    const { sweep } = await import('../../src/steps/sweep.ts')
-    await sweep(indexer.store, [indexer.context(31337)], 'pending', AbortSignal.timeout(60_000))
+    await sweepLater(indexer, 1)
     // Long ago, as far as the database can tell.
-    await database.sql`update indexer.transactions set created_at = now() - interval '1 hour', sought_at = null where tx_hash = ${unknown}`
+    await database.sql`update indexer.transactions set created_at = now() - interval '1 hour' where tx_hash = ${unknown}`
     if (hasControl) await database.sql`update indexer.inclusions set block_timestamp = 1`
-    const result = await sweep(indexer.store, [indexer.context(31337)], 'pending', AbortSignal.timeout(60_000))
-    expect(result.dropped).toBe(0)
+    expect(await sweepLater(indexer, 7)).toBe(0)
     expect(await statusOf(unknown)).toBe('pending')
+  })
+
+  test('by the fifth survey in a row and no earlier, however much time has passed', async () => {
+    await mineControl()
+    const indexer = openIndexer({ droppedAfterSeconds: 1 })
+    indexer.start()
+    await indexer.untilHead()
+    const unknown = `0x${'ab'.repeat(32)}`
+    await note(unknown)
+    await sweepLater(indexer, 1)
+    await database.sql`
+      update indexer.transactions set created_at = now() - interval '1 hour', surveys = 0 where tx_hash = ${unknown}`
+    await database.sql`update indexer.inclusions set block_timestamp = 1`
+    expect(await sweepLater(indexer, 4)).toBe(0)
+    expect(await sweepLater(indexer, 1)).toBe(1)
   })
 
   test('not because the clock of the database was set forward by days', async () => {
@@ -217,17 +242,14 @@ describe('dropped', () => {
     await indexer.untilHead()
     const unknown = `0x${'ab'.repeat(32)}`
     await note(unknown)
-    const { sweep } = await import('../../src/steps/sweep.ts')
-    const sweepNow = () => sweep(indexer.store, [indexer.context(31337)], 'pending', AbortSignal.timeout(60_000))
-    await sweepNow()
+    await sweepLater(indexer, 1)
     // As that clock tells it: all that it has stamped, and the chain with it, is days old.
-    await database.sql`update indexer.transactions set created_at = now() - interval '3 days', sought_at = null`
+    await database.sql`update indexer.transactions set created_at = now() - interval '3 days'`
     await database.sql`update indexer.checkpoints set block_timestamp = extract(epoch from now() - interval '3 days')::bigint`
     await database.sql`update indexer.inclusions set block_timestamp = 1`
-    expect((await sweepNow()).dropped).toBe(0)
+    expect(await sweepLater(indexer, 7)).toBe(0)
     // The chain says the same: now it is long enough.
-    await database.sql`update indexer.transactions set sought_at = null where tx_hash = ${unknown}`
     await database.sql`update indexer.checkpoints set block_timestamp = extract(epoch from now())::bigint`
-    expect((await sweepNow()).dropped).toBe(1)
+    expect(await sweepLater(indexer, 1)).toBe(1)
   })
 })

@@ -4,30 +4,63 @@
 
 import { describe, expect, test } from 'vitest'
 import { transitionsOfInclusion } from '../../src/core/lifecycle.ts'
-import { isDropped, searchNonce, type UnseenInput } from '../../src/core/unseen.ts'
+import {
+  type ChainTestimony,
+  isDropped,
+  isSurveyDue,
+  searchNonce,
+  type SurveyResult,
+  type UnseenInput,
+  weighTestimonies,
+} from '../../src/core/unseen.ts'
 import { fc } from './support/property.ts'
 
 const DAY = 86_400
-const long: UnseenInput = {
-  waitedSeconds: DAY + 1,
-  droppedAfterSeconds: DAY,
-  chains: [{ says: ['none', 'none'] }, { says: ['none'] }],
-  noncePassed: false,
-}
+const long: UnseenInput = { waitedSeconds: DAY + 1, droppedAfterSeconds: DAY, surveys: 5, noncePassed: false }
 
 describe('dropped', () => {
   test.each<[string, Partial<UnseenInput>, boolean]>([
-    ['every endpoint of every chain does not know it, for longer than a day', {}, true],
+    ['nobody had it, five times, for longer than a day', {}, true],
     ['the sender is not known', { noncePassed: null }, true],
     ['exactly a day', { waitedSeconds: DAY }, false],
     ['the nonce has been used: that is a replacement', { noncePassed: true }, false],
-    ['one endpoint has it', { chains: [{ says: ['none', 'found'] }, { says: ['none'] }] }, false],
-    ['one endpoint is silent', { chains: [{ says: ['none', 'silent'] }, { says: ['none'] }] }, false],
-    ['one endpoint forgets', { chains: [{ says: ['none'] }, { says: ['forgetful'] }] }, false],
-    ['a chain has no endpoint', { chains: [{ says: ['none'] }, { says: [] }] }, false],
-    ['there is no chain', { chains: [] }, false],
+    ['nobody had it, four times', { surveys: 4 }, false],
+    ['the daemon was down all day, and asked once', { surveys: 1 }, false],
   ])('%s', (_name, changes, expected) => {
     expect(isDropped({ ...long, ...changes })).toBe(expected)
+  })
+
+  test('takes at least the whole time, whenever somebody looks', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: DAY }), { minLength: 1, maxLength: 200 }), pauses => {
+        let now = 0
+        let surveyedAt = 0
+        let surveys = 0
+        for (const pause of pauses) {
+          now += pause
+          if (!isSurveyDue(now - surveyedAt, DAY)) continue
+          surveyedAt = now
+          surveys += 1
+          if (isDropped({ ...long, waitedSeconds: now, surveys })) expect(now).toBeGreaterThan(DAY)
+          // A day of five looks is enough, however long the last one took to come.
+          if (surveys === 5) expect(now).toBeGreaterThan(DAY)
+        }
+      }),
+    )
+  })
+})
+
+describe('what all endpoints say', () => {
+  test.each<[string, ChainTestimony[], SurveyResult]>([
+    ['nobody has it', [{ says: ['none', 'none'] }, { says: ['none'] }], 'none'],
+    ['one has it', [{ says: ['none', 'found'] }, { says: ['none'] }], 'found'],
+    ['one has it and one is silent', [{ says: ['silent'] }, { says: ['found'] }], 'found'],
+    ['one is silent', [{ says: ['none', 'silent'] }, { says: ['none'] }], 'open'],
+    ['one forgets', [{ says: ['none'] }, { says: ['forgetful'] }], 'open'],
+    ['a chain has no endpoint', [{ says: ['none'] }, { says: [] }], 'open'],
+    ['there is no chain', [], 'open'],
+  ])('%s', (_name, chains, expected) => {
+    expect(weighTestimonies(chains)).toBe(expected)
   })
 })
 

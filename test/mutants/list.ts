@@ -52,9 +52,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'one null answer means that the transaction failed',
     file: 'src/steps/unseen.ts',
-    find: 'const droppedAfterSeconds = Math.max(',
-    replace: `if (contexts.length > 0) return (await store.commitDropped(hash, [])) ? 'dropped' : null
-  const droppedAfterSeconds = Math.max(`,
+    find: 'if (!isSurveyDue(unseen.sinceSurveySeconds, droppedAfterSeconds)) return null',
+    replace: "if (contexts.length > 0) return (await store.commitDropped(hash, [])) ? 'dropped' : null",
     tests: ['test/chain/unseen.test.ts', 'test/chain/adoption.test.ts'],
   },
   {
@@ -62,6 +61,13 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/core/unseen.ts',
     find: "says.every(word => word === 'none')",
     replace: "says.some(word => word === 'none')",
+    tests: ['test/core/unseen.test.ts'],
+  },
+  {
+    name: 'one survey is enough for dropped',
+    file: 'src/core/unseen.ts',
+    find: 'surveys >= SURVEYS',
+    replace: 'surveys >= 1',
     tests: ['test/core/unseen.test.ts'],
   },
   {

@@ -6,7 +6,17 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createStore } from '../../src/store/store.ts'
 import { createDatabase, type TestDatabase } from '../support/database.ts'
 import { testChain } from '../support/indexer.ts'
-import { ALICE, addUser, buildBlock, followByHand, hashOf, untilBlocked } from '../support/rows.ts'
+import {
+  ALICE,
+  addUser,
+  buildBlock,
+  followByHand,
+  hashOf,
+  headerOf,
+  loadOwners,
+  matchRows,
+  untilBlocked,
+} from '../support/rows.ts'
 
 const chain = testChain()
 
@@ -54,4 +64,39 @@ test('a row that is derived again waits for the settling of its block, and keeps
   expect(await sql`select status from user_transactions`).toMatchObject([{ status: 'confirmed' }])
   const transitions = await sql`select to_status from indexer.transitions where tx_hash = ${hash} order by id`
   expect(transitions.map(row => String(row['to_status']))).toEqual(['pending', 'confirmed'])
+})
+
+test('what two find at the same moment is recorded once', async () => {
+  const { sql } = database
+  const hash = hashOf('one')
+  // Nobody who is tracked takes part: there are no activities that one would have to wait for.
+  await sql`insert into user_transactions (tx_hash, event_type) values (${hash}, 'X')`
+  await store.enrollApplicationRows('pending')
+  const followed = await followByHand(store, chain)
+  await followed.advance([buildBlock(0), buildBlock(1), buildBlock(2), buildBlock(3)], { settledHeight: 1 })
+  const { owners, version } = await loadOwners(store)
+  const block = buildBlock(1, [{ name: 'one' }])
+  const found = {
+    chain,
+    registryVersion: version,
+    block: headerOf(buildBlock(1)),
+    ...matchRows(chain, [block], owners, { sought: [hash] }),
+  }
+  const other = createStore(database.url)
+  let both: Promise<boolean[]> = Promise.resolve([])
+  try {
+    await sql
+      .begin(async application => {
+        await application`select 1 from user_transactions for update`
+        both = Promise.all([store.commitFound(found), other.commitFound(found)])
+        await untilBlocked(sql, both, 2)
+        throw new Error('taken back')
+      })
+      .catch(() => undefined)
+    expect(await both).toEqual([true, true])
+  } finally {
+    await other.close()
+  }
+  const transitions = await sql`select to_status, reason from indexer.transitions where tx_hash = ${hash} order by id`
+  expect(transitions.map(row => Object.values(row).join(' '))).toEqual(['pending included', 'confirmed confirmed'])
 })

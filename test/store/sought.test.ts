@@ -104,7 +104,7 @@ describe('taking note', () => {
     expect(await store.enrollApplicationRows('pending')).toBe(1)
     expect(await memory()).toMatchObject([{ application_hash: hash, malformed: true }])
     expect(await store.sought()).toEqual(new Set())
-    expect(await store.nextSought(10, 0)).toEqual([])
+    expect(await store.nextSought(10, 0, 'pending')).toEqual([])
     expect(await store.totals()).toMatchObject({ transactions: { malformed: 1, sought: 0 } })
     expect(await store.enrollApplicationRows('all')).toBe(0)
   })
@@ -143,7 +143,7 @@ describe('what to ask for', () => {
   }
 
   const names = async (limit: number) =>
-    (await store.nextSought(limit, 5000)).map(hash => hashes.indexOf(hash)).toSorted((a, b) => a - b)
+    (await store.nextSought(limit, 5000, 'pending')).map(hash => hashes.indexOf(hash)).toSorted((a, b) => a - b)
 
   beforeEach(async () => {
     for (const hash of hashes) await track(hash)
@@ -164,9 +164,9 @@ describe('what to ask for', () => {
   test('is shared between sweeps at the same time: nobody asks for the same', async () => {
     const other = createStore(database.url)
     try {
-      const taken = await Promise.all([store, other, store, other].map(each => each.nextSought(2, 5000)))
+      const taken = await Promise.all([store, other, store, other].map(each => each.nextSought(2, 5000, 'pending')))
       expect(taken.flat().toSorted()).toEqual(hashes.toSorted().filter(hash => taken.flat().includes(hash)))
-      expect(await store.nextSought(10, 5000)).toHaveLength(6 - taken.flat().length)
+      expect(await store.nextSought(10, 5000, 'pending')).toHaveLength(6 - taken.flat().length)
     } finally {
       await other.close()
     }
@@ -184,7 +184,7 @@ describe('what to ask for', () => {
     const followed = await followByHand(store, chain)
     // Nobody who takes part is tracked: the block tells of it because it is sought.
     await followed.advance([buildBlock(0, [{ name: 'sought 3', from: STRANGER, to: BOB, value: 5n }])])
-    expect(await store.nextSought(10, 0)).toHaveLength(5)
+    expect(await store.nextSought(10, 0, 'pending')).toHaveLength(5)
     expect(await store.sought()).not.toContain(hashes[3])
     const [row] = await database.sql`
       select chain, event_type, amount, block_number, status from user_transactions where tx_hash = ${hashes[3] ?? ''}`
@@ -350,4 +350,51 @@ test('a row of ours that nothing is remembered of is taken note of as ours', asy
   await database.sql`delete from indexer.transactions`
   expect(await store.enrollApplicationRows('all')).toBe(1)
   expect(await memory()).toMatchObject([{ application_hash: null, keeps_user: false, keeps_event_type: false }])
+})
+
+const story = async () =>
+  (await database.sql`select from_status, to_status, reason from indexer.transitions order by id`).map(row =>
+    Object.values(row).join(' '),
+  )
+
+describe('what counts as dropped', () => {
+  beforeEach(async () => {
+    await track(hashOf('one'))
+    await store.enrollApplicationRows('pending')
+    expect(await store.noteSurvey(hashOf('one'), 'none')).toBe(1)
+    expect(await store.noteSurvey(hashOf('one'), 'none')).toBe(2)
+    expect(await store.commitDropped(hashOf('one'), ['http://node'])).toBe(true)
+    await database.sql`update indexer.transactions set sought_at = now() - interval '2 minutes'`
+  })
+  test('is asked for again by the sweep of all rows, ever more rarely', async () => {
+    expect(await store.nextSought(10, 0, 'pending')).toEqual([])
+    expect(await store.nextSought(10, 0, 'all')).toEqual([hashOf('one')])
+    expect(await store.nextSought(10, 0, 'all')).toEqual([])
+    await database.sql`
+      update indexer.transactions set sought_at = now() - interval '2 minutes', surveyed_at = now() - interval '1 hour'`
+    expect(await store.nextSought(10, 0, 'all')).toEqual([])
+    await database.sql`update indexer.transactions set sought_at = now() - interval '7 minutes'`
+    expect(await store.nextSought(10, 0, 'all')).toEqual([hashOf('one')])
+  })
+
+  test('is pending again as soon as a mempool shows it', async () => {
+    await store.noteSender(hashOf('one'), chain.id, ALICE, 7)
+    expect(await rows()).toMatchObject([{ status: 'pending' }])
+    expect(await story()).toEqual(['pending failed dropped', 'failed pending found'])
+    await store.noteSender(hashOf('one'), chain.id, ALICE, 7)
+    expect(await story()).toHaveLength(2)
+    expect(await store.unseen([hashOf('one')])).toMatchObject([{ sent: { sender: ALICE, nonce: 7 } }])
+    expect(await store.noteSurvey(hashOf('one'), 'none')).toBe(1)
+  })
+})
+
+test('a survey that somebody contradicts begins the count anew, and one that stays open leaves it', async () => {
+  await track(hashOf('one'))
+  await store.enrollApplicationRows('pending')
+  const counts: number[] = []
+  for (const result of ['none', 'open', 'none', 'found', 'none'] as const)
+    counts.push(await store.noteSurvey(hashOf('one'), result))
+  expect(counts).toEqual([1, 1, 2, 0, 1])
+  await store.noteSender(hashOf('one'), chain.id, ALICE, 7)
+  expect(await store.noteSurvey(hashOf('one'), 'none')).toBe(1)
 })
