@@ -8,7 +8,7 @@
 import { appendFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { systemClock } from '../../src/runtime/clock.ts'
-import { addUp, describeOutcome, logLine, logTotals } from './report.ts'
+import { addUp, describeOutcome, describeSources, logLine, logTotals } from './report.ts'
 import { type Counts, type Outcome, runSeed } from './run.ts'
 import { startServer } from './server.ts'
 
@@ -75,6 +75,8 @@ async function runLane(): Promise<void> {
   }
 }
 
+// At the beginning: by the end somebody may have changed what did not run.
+if (values.log !== undefined) await appendFile(values.log, `${describeSources()}\n`)
 const began = performance.now()
 await Promise.all(Array.from({ length: lanes }, runLane))
 const took = (performance.now() - began) / 60_000

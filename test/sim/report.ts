@@ -1,11 +1,13 @@
 /**
- * A run in words: one line, and for a failure everything that helps to find out. A line for the log that is kept, and its last one.
+ * A run in words: one line, and for a failure everything that helps to find out. Lines for the log that is kept.
  */
 import { execFileSync } from 'node:child_process'
 import { type Counts, type Outcome, sumUp } from './run.ts'
 
 const MAX_LINE = 2_000
 const MAX_LOG_LINE = 300
+/** Of the repository, but for the log itself. */
+const SOURCES = [':/src', ':/sql', ':/test/sim', ':/test/support', ':(exclude,top)test/sim/soak.log'] as const
 /** What a kept line tells of. */
 const KEPT = [
   'transactions',
@@ -61,11 +63,11 @@ export function logLine({ seed, seconds, counts, differences }: Outcome): string
     .join('\n')
 }
 
-/** The last line of a log: all of it, and what it ran on. */
+/** The last lines of a log: all of it. */
 export function logTotals(totals: Counts, seeds: number, wrong: readonly number[], minutes: number): string {
   const verdict = wrong.length === 0 ? 'all right' : `WRONG: ${wrong.join(' ')}`
   const all = `${seeds} seeds in ${minutes.toFixed(1)} minutes, ${verdict} | ${describeCounts(totals)}`
-  return `${all}\nfaults: ${list(totals.faults)}\non ${describeSources()}`
+  return `${all}\nfaults: ${list(totals.faults)}`
 }
 
 export function addUp(counts: readonly Counts[]): Counts {
@@ -90,14 +92,14 @@ function describeCounts({ blocks, activities, transitions, done, faults }: Count
   ].join(' | ')
 }
 
-/** The trees of what ran and of what judged it, by which a log can be told from one of another version. */
-function describeSources(): string {
+/** The first line of a log: the trees of what ran and of what judged it, by which a log can be told from one of another version. */
+export function describeSources(): string {
   try {
-    const isDirty = git('status', '--porcelain', '--', ':/src', ':/sql', ':/test/sim', ':/test/support') !== ''
+    const isDirty = git('status', '--porcelain', '--', ...SOURCES) !== ''
     const trees = ['src', 'test/sim'].map(path => `${path} ${git('rev-parse', `HEAD:${path}`)}`)
-    return `${trees.join(', ')}${isDirty ? ', with changes that are not committed' : ''}`
+    return `on ${trees.join(', ')}${isDirty ? ', with changes that are not committed' : ''}`
   } catch {
-    return 'sources outside of a repository'
+    return 'on sources outside of a repository'
   }
 }
 

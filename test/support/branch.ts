@@ -12,9 +12,13 @@ export type Branch = {
   /** By number, with whole transactions. */
   readonly blocks: ReadonlyMap<number, Fields>
   readonly receipts: ReadonlyMap<number, readonly Fields[]>
+  /** What it holds for safe and final. */
+  readonly tags: ReadonlyMap<string, Fields>
 }
 
-/** The newest `depth` blocks as they are now. */
+const TAGS = ['safe', 'finalized'] as const
+
+/** The newest `depth` blocks as they are now; deeper than any reorg goes, now or later, or it would not fit what is below it. */
 export async function recordBranch(anvil: Anvil, depth: number): Promise<Branch> {
   const head = Number(await anvil.rpc('eth_blockNumber'))
   const numbers = Array.from({ length: depth }, (_, index) => head - index)
@@ -25,8 +29,13 @@ export async function recordBranch(anvil: Anvil, depth: number): Promise<Branch>
     )
   const blocks = (await ask('eth_getBlockByNumber', [true])) as Fields[]
   const receipts = (await ask('eth_getBlockReceipts', [])) as Fields[][]
+  const tagged = await requestAll(
+    anvil.url,
+    TAGS.map(tag => ({ method: 'eth_getBlockByNumber', params: [tag, false] })),
+  )
   return {
     head,
+    tags: new Map(TAGS.map((tag, index) => [tag, tagged[index] as Fields])),
     blocks: new Map(numbers.map((number, index) => [number, blocks[index] ?? {}])),
     receipts: new Map(numbers.map((number, index) => [number, receipts[index] ?? []])),
   }
@@ -38,7 +47,7 @@ export function answerFrom(branch: Branch, method: string, params: readonly unkn
   const number = first === 'latest' ? branch.head : Number(first)
   switch (method) {
     case 'eth_getBlockByNumber':
-      return shorten(branch.blocks.get(number), isWhole === true)
+      return branch.tags.get(String(first)) ?? shorten(branch.blocks.get(number), isWhole === true)
     case 'eth_getBlockReceipts':
       return branch.receipts.get(number)
     case 'eth_getTransactionByHash':

@@ -48,9 +48,11 @@ export async function leaveBehind(stage: Stage): Promise<string | null> {
   const behind = endpoints.filter(() => dice.chance(0.5))
   // Somebody is right: an endpoint that is alone with what it says is the chain.
   if (behind.length === endpoints.length && wire === null) behind.pop()
-  const branch = await recordBranch(anvil, depth)
+  const branch = await recordBranch(anvil, Math.min(maxDepth + 1, head))
   await own.reorganise(depth, dice.integer(0, depth - 1))
-  for (const endpoint of behind) endpoint.play({ rates: {}, view: { kind: 'orphaned', branch } })
+  // Where it does not always answer, parts of what is asked are answered by the others.
+  const rates = dice.chance(0.5) ? {} : { 'server-error': 0.2, reset: 0.1 }
+  for (const endpoint of behind) endpoint.play({ rates, view: { kind: 'orphaned', branch } })
   tally.add('reorgs')
   tally.add('left behind', behind.length)
   const deeds = await own.step(2)
