@@ -24,19 +24,30 @@ export type MissingRows = {
 }
 
 export function watchMissingRows(context: ChainContext): MissingRows {
-  const { chain, clock, store } = context
+  const { chain, clock, registry, store } = context
   /** Suspects that the chain has cleared, by what was missing of them. */
   const cleared = new Set<string>()
   let dueAt = Number.NEGATIVE_INFINITY
   /** The lowest block that lacks rows, once it was looked for. */
   let lowest: number | null = null
 
+  /** With what users did since, whose rows are then waited for: it is compared only where something is missing. */
+  const load = async () => {
+    if (!(await store.suspects(chain.id)).some(isOpen)) return []
+    await registry.refresh('now')
+    return (await store.suspects(chain.id)).filter(isOpen)
+  }
+  const isOpen = (suspect: Suspect) => !cleared.has(nameOf(suspect))
+
   return {
     async refuse(checkpoint, signal) {
       if (checkpoint === null || clock.monotonic() < dueAt) return
-      const suspects = (await store.suspects(chain.id)).filter(suspect => !cleared.has(nameOf(suspect)))
-      for (const suspect of suspects.slice(0, MAX_ASKED)) {
-        if (await isMissing(context, suspect, signal)) {
+      for (const suspect of (await load()).slice(0, MAX_ASKED)) {
+        // It is looked up once more: a user may have been deleted meanwhile.
+        if (
+          (await isMissing(context, suspect, signal)) &&
+          (await load()).some(each => nameOf(each) === nameOf(suspect))
+        ) {
           // Where the pass takes too long, the whole chain is told.
           lowest ??= await store.lowestSuspect(chain.id).catch(() => checkpoint.startBlock)
           throw aheadOfRows(context, checkpoint, suspect, lowest)
@@ -56,11 +67,10 @@ const nameOf = ({ transactionHash, hasActivity, hasRow }: Suspect) => `${transac
 
 /** Whether the daemon would write, today, what is not there of a transaction. */
 async function isMissing(context: ChainContext, suspect: Suspect, signal: AbortSignal): Promise<boolean> {
-  const { chain, registry, source, store } = context
+  const { chain, source, store } = context
   const block = await source.block(suspect.blockNumber, signal)
   // Orphaned: the rewind that follows takes it out.
   if (block.hash !== suspect.blockHash) return false
-  await registry.refresh('now')
   const { activities, transactions } = await matchBlocks(context, [block], { sought: new Set() }, signal)
   const isRow = transactions.some(
     ({ inclusion, summaries }) => inclusion.transactionHash === suspect.transactionHash && summaries.length > 0,

@@ -27,14 +27,20 @@ const lacksActivity = (sql: Sql) => sql`
       select 1 from wallet_activity a where a.tx_hash = i.tx_hash and a.chain_id = i.chain_id and a.block_hash is not null
     )`
 
-/** That it is shown in user_transactions, is not the application's, somebody owns it still, and its row is gone. */
+/**
+ * That it is shown in user_transactions, is not the application's, somebody owns it still, and its row is gone. A row goes with its
+ * user, and another one who takes part gets it: so nobody may wait for attribution.
+ */
 const lacksRow = (sql: Sql) => sql`
   k.chain_id = i.chain_id and k.application_hash is null
     and not exists (select 1 from user_transactions u where lower(u.tx_hash) = i.tx_hash)
     and exists (
       select 1 from wallet_activity a
       where a.tx_hash = i.tx_hash and a.chain_id = i.chain_id and a.block_hash is not null and a.user_id is not null
-        and not exists (select 1 from indexer.attribution_queue q where q.address = a.wallet_address)
+    )
+    and not exists (
+      select 1 from wallet_activity a join indexer.attribution_queue q on q.address = a.wallet_address
+      where a.tx_hash = i.tx_hash and a.chain_id = i.chain_id
     )`
 
 /** Suspects among the newest transactions of a chain, the newest first. Costs some hundred look-ups by key. */
