@@ -103,7 +103,8 @@ export async function loadSought(sql: Sql): Promise<Set<Hash>> {
 }
 
 /**
- * Some hashes to ask nodes for, those that were not asked for longest first; they count as asked.
+ * Some hashes to ask nodes for, those that were not asked for longest first; they count as asked. One that was asked for in the
+ * future was asked before the clock was set back.
  *
  * @param scope `all`: also some that count as dropped, the more rarely the longer they do
  */
@@ -122,7 +123,9 @@ export async function nextSought(
     update indexer.transactions set sought_at = now() where tx_hash in (
       select tx_hash from indexer.transactions
       where chain_id is null and not malformed and (
-        verdict is null and (sought_at is null or sought_at < now() - ${notWithinMs} * interval '1 millisecond')
+        verdict is null and (
+          sought_at is null or sought_at < now() - ${notWithinMs} * interval '1 millisecond' or sought_at > now()
+        )
         ${scope === 'all' ? dropped : sql``}
       )
       order by sought_at nulls first limit ${limit} for update skip locked

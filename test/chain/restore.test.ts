@@ -239,7 +239,7 @@ describe('a restore of the schema indexer alone', () => {
 })
 
 describe('rows that are gone and are no reason to halt', () => {
-  test('a user who was erased with all rows, and a row that the application inserted and took back', async () => {
+  test('a user who was erased with all rows, one whose rows are another’s now, and a row that the application inserted and took back', async () => {
     sql = stage.connectTo('erased', 1)
     const daemon = await follow('erased', 2)
     await signUp(CAROL)
@@ -261,7 +261,14 @@ describe('rows that are gone and are no reason to halt', () => {
     await sql`delete from wallet_activity where wallet_address = ${CAROL}`
     await sql`delete from users where wallet_address = ${CAROL}`
     await sql`delete from user_transactions where tx_hash = ${noted}`
+    // Rows of the sender go with the sender, and are the recipient's as soon as the daemon runs.
+    await sql`delete from users where wallet_address = ${ALICE}`
     const again = await follow('erased', 1)
+    await until('they are the recipient’s', async () => {
+      const rows = await sql`
+        select 1 from user_transactions u join users o on o.id = u.user_id where o.wallet_address = ${BOB}`
+      return rows.length >= 2
+    })
     expect(troublesOf(again)).toEqual([])
     await stopDaemon(again)
   })

@@ -180,6 +180,11 @@ describe('what to ask for', () => {
     expect(await names(10)).toEqual([2])
   })
 
+  test('is also what was asked for before the clock was set back', async () => {
+    await database.sql`update indexer.transactions set sought_at = now() + interval '1 hour'`
+    expect((await store.nextSought(10, 1_000, 'pending')).length).toBeGreaterThan(0)
+  })
+
   test('is not what a block has shown', async () => {
     const followed = await followByHand(store, chain)
     // Nobody who takes part is tracked: the block tells of it because it is sought.
