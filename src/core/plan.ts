@@ -47,16 +47,16 @@ export function planStep({ checkpoint, head, ownHashAtHead, startBlock, maxBlock
 }
 
 /**
- * The highest block that no reorg may touch: the `finalized` tag, else head − max(64, confirmations). Never lower than it was:
- * a node that forgets what is final does not make it undecided again; and never above the head: because it can't be taken back,
- * one absurd tag would make blocks final that nobody has seen.
+ * The highest block that no reorg may touch: the `finalized` tag, else top − max(64, confirmations), where the top is the newest block
+ * that is there, and not the head that a node claims. Never lower than it was: a node that forgets what is final does not make it
+ * undecided again; and never above the top: because it can't be taken back, one absurd tag would make blocks final that nobody has seen.
  */
 export function finalityAfter(input: {
-  readonly headNumber: number
+  readonly topNumber: number
   readonly finalizedTag: number | null
   readonly confirmations: Confirmations
   readonly previous: number
 }): number {
   const depth = Math.max(FINALITY_DEPTH, typeof input.confirmations === 'number' ? input.confirmations : 0)
-  return Math.max(input.previous, Math.min(input.finalizedTag ?? input.headNumber - depth, input.headNumber), -1)
+  return Math.max(input.previous, Math.min(input.finalizedTag ?? input.topNumber - depth, input.topNumber), -1)
 }

@@ -4,7 +4,7 @@
 
 import pMap from 'p-map'
 import { numberToHex } from 'viem/utils'
-import type { Address, Hash } from '../core/types.ts'
+import type { Address, Hash, Header } from '../core/types.ts'
 import { joinBlock, type RawReceipt } from '../core/validate.ts'
 import { AppError } from '../errors.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
@@ -21,7 +21,7 @@ import {
   parseReceipts,
 } from './parse.ts'
 import { createPool } from './pool.ts'
-import type { Source } from './source.ts'
+import type { Source, TagAnswer } from './source.ts'
 import { askTestimonies, askWitnesses } from './witness.ts'
 
 /** Receipts asked one by one, where a node can't give them by block. */
@@ -53,16 +53,8 @@ export function createJsonRpcSource(options: SourceOptions): Source {
         async endpoint => parseHeader(await endpoint.request('eth_getBlockByNumber', ['latest', false])),
         signal,
       ),
-    header: (number, signal) =>
-      pool.attempt(async endpoint => {
-        const answer = await endpoint.request('eth_getBlockByNumber', [numberToHex(number), false])
-        if (answer === null) return null
-        const header = parseHeader(answer)
-        if (header.number !== number)
-          throw inconsistent(endpoint, `block ${number} was asked for and block ${header.number} was returned`)
-        return header
-      }, signal),
-    tag: (tag, signal) => pool.attempt(endpoint => askTag(endpoint, tag), signal),
+    header: (number, signal) => pool.attempt(endpoint => askHeader(endpoint, number), signal),
+    tag: (tag, below, signal) => pool.attempt(endpoint => askTag(endpoint, tag, below), signal),
     block: (number, signal) => pool.attempt(endpoint => askBlock(endpoint, number), signal),
     locate: (hash, signal) =>
       pool.attempt(async endpoint => {
@@ -106,15 +98,27 @@ export function createJsonRpcSource(options: SourceOptions): Source {
 }
 
 /** Nodes that don't know the tag refuse it in many words, and some answer null before the first finalized block. */
-async function askTag(endpoint: Endpoint, tag: string) {
+async function askTag(endpoint: Endpoint, tag: string, below: number | null): Promise<TagAnswer | null> {
+  let header: Header
   try {
     const answer = await endpoint.request('eth_getBlockByNumber', [tag, false])
-    return answer === null ? null : parseHeader(answer)
+    if (answer === null) return null
+    header = parseHeader(answer)
   } catch (error) {
     if (error instanceof EndpointFailure && error.kind !== 'throttled' && error.facts['kind'] !== 'unreachable')
       return null
     throw error
   }
+  return { header, below: below !== null && header.number > below ? await askHeader(endpoint, below) : null }
+}
+
+async function askHeader(endpoint: Endpoint, number: number): Promise<Header | null> {
+  const answer = await endpoint.request('eth_getBlockByNumber', [numberToHex(number), false])
+  if (answer === null) return null
+  const header = parseHeader(answer)
+  if (header.number !== number)
+    throw inconsistent(endpoint, `block ${number} was asked for and block ${header.number} was returned`)
+  return header
 }
 
 async function askBlock(endpoint: Endpoint, number: number) {

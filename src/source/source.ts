@@ -11,6 +11,12 @@ import type { Address, Block, Hash, Header, Hex } from '../core/types.ts'
 
 export type Tag = 'safe' | 'finalized'
 
+export type TagAnswer = {
+  readonly header: Header
+  /** The header at the height that was asked for besides; null if the tag is not above it. */
+  readonly below: Header | null
+}
+
 export type Source = {
   readonly chainId: number
 
@@ -20,8 +26,12 @@ export type Source = {
   /** The header at a height of what the node holds for the canonical chain; null if there is none. */
   header(number: number, signal: AbortSignal): Promise<Header | null>
 
-  /** The block of a tag; null where the node does not know such tags, or nothing is final yet. */
-  tag(tag: Tag, signal: AbortSignal): Promise<Header | null>
+  /**
+   * The block of a tag; null where the node does not know such tags, or nothing is final yet.
+   *
+   * @param below a height: if the tag is above it, the same endpoint's header there comes along, by which one can tell its branch
+   */
+  tag(tag: Tag, below: number | null, signal: AbortSignal): Promise<TagAnswer | null>
 
   /** The block at a height with its transactions and receipts, checked to belong together. Waits for nodes that lag behind. */
   block(number: number, signal: AbortSignal): Promise<Block>

@@ -7,8 +7,9 @@ import { settledHeight } from '../core/lifecycle.ts'
 import { findBreak } from '../core/lineage.ts'
 import { finalityAfter } from '../core/plan.ts'
 import type { Range } from '../core/range.ts'
-import type { Block, Header } from '../core/types.ts'
+import type { Block, Hash, Header } from '../core/types.ts'
 import { AppError } from '../errors.ts'
+import type { TagAnswer } from '../source/source.ts'
 import type { Lease, StoredCheckpoint } from '../store/store.ts'
 import type { ChainContext } from './context.ts'
 import type { Dispute } from './dispute.ts'
@@ -18,7 +19,8 @@ const BLOCKS_AT_ONCE = 8
 /** How often a step is matched again because the wallets changed under it; then it gives up and is planned again. */
 const MAX_MATCHES = 5
 
-export type Tags = { readonly finalized: Header | null; readonly safe: Header | null }
+/** As nodes tell them; null: they don't know such a tag. */
+export type Tags = { readonly finalized: TagAnswer | null; readonly safe: TagAnswer | null }
 
 export type Advanced =
   | {
@@ -56,9 +58,9 @@ export async function advance(context: ChainContext, input: AdvanceInput, signal
   }
   const last = blocks.at(-1)
   if (last === undefined) throw new RangeError(`an empty range was to be taken: ${range.from} to ${range.to}`)
-  const decided = decide(context, input, last)
   const placeAt = async (number: number) =>
     blocks.find(block => block.number === number) ?? context.store.headerAt(context.chain.id, number)
+  const decided = await decide(context, input, last, placeAt)
   const objection = await input.dispute.objection(decided.settledHeight, last.number, placeAt, signal)
   if (objection !== null) return { kind: 'outvoted', at: objection.number }
   const written = await matchAndCommit(context, input, { blocks, last, ...decided }, signal)
@@ -67,23 +69,44 @@ export async function advance(context: ChainContext, input: AdvanceInput, signal
 
 type Decided = { readonly headNumber: number; readonly finalizedNumber: number; readonly settledHeight: number }
 
+/** Our block at a height; null where our window does not reach. */
+type PlaceAt = (number: number) => Promise<{ readonly number: number; readonly hash: Hash } | null>
+
 /** What is final and what is deep enough, once these blocks are taken. */
-function decide({ chain }: ChainContext, { checkpoint, head, tags }: AdvanceInput, last: Block): Decided {
-  const headNumber = Math.max(head.number, last.number)
+async function decide(
+  { chain }: ChainContext,
+  { checkpoint, head, tags }: AdvanceInput,
+  last: Block,
+  placeAt: PlaceAt,
+): Promise<Decided> {
+  const finalizedTag = await heightOf(tags.finalized, last, placeAt)
   const finalizedNumber = finalityAfter({
-    headNumber,
-    finalizedTag: tags.finalized?.number ?? null,
+    topNumber: last.number,
+    finalizedTag,
     confirmations: chain.confirmations,
     previous: checkpoint?.finalizedNumber ?? -1,
   })
-  const tag = chain.confirmations === 'safe' ? tags.safe : tags.finalized
   const settled = settledHeight({
     confirmations: chain.confirmations,
     checkpointNumber: last.number,
-    tagNumber: tag?.number ?? null,
+    tagNumber: chain.confirmations === 'safe' ? await heightOf(tags.safe, last, placeAt) : finalizedTag,
     finalizedNumber,
   })
-  return { headNumber, finalizedNumber, settledHeight: settled }
+  return { headNumber: Math.max(head.number, last.number), finalizedNumber, settledHeight: settled }
+}
+
+/**
+ * Up to where a tag makes our own blocks final (or safe). Its number alone does not: it may be of another branch. Either its block is
+ * ours, or it is above ours and its endpoint has one of ours below it.
+ *
+ * @returns null: nodes don't know such a tag; −1: this one says nothing of our branch
+ */
+async function heightOf(tag: TagAnswer | null, last: Block, placeAt: PlaceAt): Promise<number | null> {
+  if (tag === null) return null
+  const witness = tag.header.number <= last.number ? tag.header : tag.below
+  if (witness === null) return -1
+  const own = await placeAt(witness.number)
+  return own === null || own.hash === witness.hash ? witness.number : -1
 }
 
 /** Blocks of a range, a few at a time, in order. */

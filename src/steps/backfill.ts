@@ -46,8 +46,8 @@ export async function planBackfill(
   const finalizedNumber = Math.min(
     head.number,
     finalityAfter({
-      headNumber: head.number,
-      finalizedTag: (await source.tag('finalized', signal))?.number ?? null,
+      topNumber: head.number,
+      finalizedTag: (await source.tag('finalized', null, signal))?.header.number ?? null,
       confirmations: chain.confirmations,
       previous: checkpoint?.finalizedNumber ?? -1,
     }),

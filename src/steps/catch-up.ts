@@ -74,7 +74,7 @@ async function begin(context: ChainContext, lease: Lease, finalizedNumber: numbe
       range: { from: first, to: first },
       head,
       startBlock: chain.startBlock === 'latest' ? first : chain.startBlock,
-      tags: { finalized: await source.tag('finalized', signal), safe: null },
+      tags: { finalized: await source.tag('finalized', null, signal), safe: null },
       lease,
       dispute: createDispute(context),
     },

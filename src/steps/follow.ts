@@ -47,13 +47,13 @@ export function createFollower(context: ChainContext): Follower {
   let tags: Tags = { finalized: null, safe: null }
   let tagsAskedAt: number | null = null
 
-  const refreshTags = async (next: number, signal: AbortSignal) => {
+  const refreshTags = async (checkpoint: StoredCheckpoint | null, next: number, signal: AbortSignal) => {
     const dependsOnThem =
       typeof chain.confirmations !== 'number' || chain.tiers.some(({ confirmations }) => confirmations === 'finalized')
     if (tagsAskedAt !== null && !dependsOnThem && Math.abs(next - tagsAskedAt) < TAGS_EVERY_BLOCKS) return
     tags = {
-      finalized: await trusted(context, await source.tag('finalized', signal)),
-      safe: chain.confirmations === 'safe' ? await trusted(context, await source.tag('safe', signal)) : null,
+      finalized: await source.tag('finalized', checkpoint?.number ?? null, signal),
+      safe: chain.confirmations === 'safe' ? await source.tag('safe', checkpoint?.number ?? null, signal) : null,
     }
     tagsAskedAt = next
   }
@@ -86,13 +86,14 @@ export function createFollower(context: ChainContext): Follower {
       if (plan.kind !== 'behind') behindSince = null
       if (plan.kind === 'idle') return result(plan)
       if (plan.kind === 'advance') {
-        await refreshTags(plan.to, signal)
+        await refreshTags(checkpoint, plan.to, signal)
         const input = { checkpoint, range: plan, head, startBlock, tags, lease, dispute }
         const advanced = await advance(context, input, signal)
         if (advanced.kind === 'advanced') return result(advanced)
         if (advanced.kind === 'outvoted') {
           // What was not committed yet is asked of the others in the next step.
           if (checkpoint === null || advanced.at > checkpoint.number) return result({ kind: 'unsure' })
+          tagsAskedAt = null
           return result(await rewind(context, { checkpoint, head, lease }, signal))
         }
       }
@@ -115,13 +116,6 @@ export function createFollower(context: ChainContext): Follower {
       }
     },
   }
-}
-
-/** A tag is believed where it agrees with our own window; above it, it is bounded by the checkpoint anyway. */
-async function trusted({ chain, store }: ChainContext, tag: Header | null): Promise<Header | null> {
-  if (tag === null) return null
-  const own = await store.headerAt(chain.id, tag.number)
-  return own === null || own.hash === tag.hash ? tag : null
 }
 
 function refuseHalted({ chain }: ChainContext, checkpoint: StoredCheckpoint | null): void {

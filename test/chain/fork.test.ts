@@ -3,7 +3,7 @@
  * other endpoints, and a real reorg is followed all the same.
  */
 
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Anvil, startAnvil } from '../../src/demo/anvil.ts'
 import { type Balancer, startBalancer } from '../support/balancer.ts'
 import { createDatabase, type TestDatabase } from '../support/database.ts'
@@ -196,4 +196,52 @@ test('a head that is claimed and not there confirms nothing', async () => {
     { tx_hash: early, status: 'confirmed' },
     { tx_hash: late, status: 'pending' },
   ])
+})
+
+const finalized = async (indexer: Indexer) => (await indexer.store.checkpoint(31337))?.finalizedNumber
+const headerOf = (anvil: Anvil, number: number) => anvil.rpc('eth_getBlockByNumber', [hex(BigInt(number)), false])
+
+describe('a finalized block of another branch makes none of ours final', () => {
+  test('at a height that we have', async () => {
+    await chain.mine(6)
+    await fork.mine(6)
+    const theirs = await headerOf(fork, 5)
+    balancer.alter((_method, answer, [tag]) => (tag === 'finalized' ? { ...answer, result: theirs } : answer))
+    const indexer = openIndexer([balancer.url])
+    indexer.start()
+    await untilAt(indexer, chain)
+    expect(await finalized(indexer)).toBe(-1)
+  })
+
+  test('above what we have', async () => {
+    const indexer = openIndexer([balancer.url])
+    await chain.mine(5)
+    indexer.start()
+    await untilAt(indexer, chain)
+    const before = await finalized(indexer)
+    await fork.mine(60)
+    const [tagged, below] = [await headerOf(fork, 50), await headerOf(fork, 7)]
+    balancer.alter((_method, answer, [block]) => {
+      if (block === 'finalized') return { ...answer, result: tagged }
+      return block === '0x7' ? { ...answer, result: below } : answer
+    })
+    // As many blocks as pass before the tag is asked again.
+    await chain.mine(17)
+    await untilAt(indexer, chain)
+    await chain.mine()
+    await untilAt(indexer, chain)
+    expect(await finalized(indexer)).toBe(before)
+  })
+
+  test('and one of our own branch, above what we have, makes final what its endpoint shares with us', async () => {
+    const indexer = openIndexer([balancer.url])
+    await chain.mine(5)
+    indexer.start()
+    await untilAt(indexer, chain)
+    const ahead = { ...((await headerOf(fork, 2)) as object), number: '0x32' }
+    balancer.alter((_method, answer, [block]) => (block === 'finalized' ? { ...answer, result: ahead } : answer))
+    await chain.mine(17)
+    await untilAt(indexer, chain)
+    expect(await finalized(indexer)).toBe(7)
+  })
 })

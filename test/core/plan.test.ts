@@ -65,15 +65,15 @@ describe('finality', () => {
     ['is 64 blocks down without a tag', {}, 936],
     ['is deeper where more confirmations are asked', { confirmations: 200 }, 800],
     ['is 64 blocks down where fewer are asked', { confirmations: 12 }, 936],
-    ['is nothing on a young chain', { headNumber: 63 }, -1],
-    ['is the first block when 64 are above it', { headNumber: 64 }, 0],
+    ['is nothing on a young chain', { topNumber: 63 }, -1],
+    ['is the first block when 64 are above it', { topNumber: 64 }, 0],
     ['does not go back with a tag', { finalizedTag: 900, previous: 930 }, 930],
     ['does not go back when the tag is gone', { previous: 950 }, 950],
-    ['does not go back with the head', { headNumber: 500, previous: 936 }, 936],
+    ['does not go back with the head', { topNumber: 500, previous: 936 }, 936],
     ['is never above the head', { finalizedTag: 5_000_000 }, 1_000],
   ])('%s', (_name, changes, expected) => {
     const input = {
-      headNumber: 1_000,
+      topNumber: 1_000,
       finalizedTag: null,
       confirmations: 12 as Confirmations,
       previous: -1,
@@ -83,7 +83,7 @@ describe('finality', () => {
   })
 
   test('never goes back, whatever heads and tags come', () => {
-    const said = fc.record({ headNumber: fc.nat(1_000), finalizedTag: fc.option(fc.nat(2_000)) })
+    const said = fc.record({ topNumber: fc.nat(1_000), finalizedTag: fc.option(fc.nat(2_000)) })
     const confirmations = fc.constantFrom<Confirmations>(1, 12, 100, 'safe', 'finalized')
     fc.assert(
       fc.property(fc.array(said, { maxLength: 20 }), confirmations, (answers, asked) => {
@@ -91,7 +91,7 @@ describe('finality', () => {
         for (const answer of answers) {
           const now = finalityAfter({ ...answer, confirmations: asked, previous })
           expect(now).toBeGreaterThanOrEqual(previous)
-          expect(now).toBeLessThanOrEqual(Math.max(previous, answer.headNumber))
+          expect(now).toBeLessThanOrEqual(Math.max(previous, answer.topNumber))
           previous = now
         }
       }),

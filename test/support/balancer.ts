@@ -9,18 +9,21 @@ import type { AddressInfo } from 'node:net'
 /** One JSON-RPC answer. */
 export type Answer = { readonly result?: unknown }
 
+/** @param params of the request */
+export type Change = (method: string, answer: Answer, params: readonly unknown[]) => Answer
+
 export type Balancer = {
   readonly url: string
   /** Requests from now on go there; null: they are refused. */
   pointTo(url: string | null): void
   /** What becomes of each answer from now on; null: nothing. */
-  alter(change: ((method: string, answer: Answer) => Answer) | null): void
+  alter(change: Change | null): void
   close(): Promise<void>
 }
 
 export async function startBalancer(first: string): Promise<Balancer> {
   let target: string | null = first
-  let change: ((method: string, answer: Answer) => Answer) | null = null
+  let change: Change | null = null
   const server = createServer((request, response) => {
     pass(target, change, request, response).catch(() => response.destroy())
   })
@@ -45,7 +48,7 @@ export async function startBalancer(first: string): Promise<Balancer> {
 
 async function pass(
   target: string | null,
-  change: ((method: string, answer: Answer) => Answer) | null,
+  change: Change | null,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -60,8 +63,8 @@ async function pass(
   const answer = await fetch(target, { method: 'POST', headers, body })
   let text = await answer.text()
   if (change !== null) {
-    const { method } = JSON.parse(body.toString()) as { method: string }
-    text = JSON.stringify(change(method, JSON.parse(text) as Answer))
+    const { method, params } = JSON.parse(body.toString()) as { method: string; params: readonly unknown[] }
+    text = JSON.stringify(change(method, JSON.parse(text) as Answer, params))
   }
   response.writeHead(answer.status, headers).end(text)
 }
