@@ -3,7 +3,7 @@
  */
 
 import type { ClassifiedRow } from '../core/classify.ts'
-import type { ActivityRow, Address, Hash, Json, Metadata } from '../core/types.ts'
+import type { ActivityRow, Address, Hash, Header, Json, Metadata } from '../core/types.ts'
 import type { Sql, Tx } from './connection.ts'
 import { activityId } from './ids.ts'
 
@@ -58,6 +58,18 @@ export async function deleteActivitiesAbove(tx: Tx, chainId: number, blockNumber
   const deleted = await tx`
     delete from wallet_activity where chain_id = ${chainId} and block_number > ${blockNumber} and block_hash is not null`
   return deleted.count
+}
+
+/**
+ * Removes our rows at some heights that are of other blocks: what a restore of the schema `indexer` alone leaves, if the chain was
+ * reorganised meanwhile.
+ */
+export async function deleteActivitiesOfOtherBlocks(tx: Tx, chainId: number, blocks: readonly Header[]): Promise<void> {
+  const numbers = blocks.map(({ number }) => number)
+  await tx`
+    delete from wallet_activity
+    where chain_id = ${chainId} and block_number between ${Math.min(...numbers)} and ${Math.max(...numbers)}
+      and block_hash is not null and block_hash <> all(${blocks.map(({ hash }) => hash)}::text[])`
 }
 
 /**

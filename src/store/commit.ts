@@ -10,7 +10,13 @@ import { summarizeUsers } from '../core/classify.ts'
 import { settledHeight } from '../core/lifecycle.ts'
 import type { Range } from '../core/range.ts'
 import type { ActivityRow, Address, Hash, Header, TransactionFacts } from '../core/types.ts'
-import { deleteActivitiesAbove, deleteActivitiesOfBlock, insertActivities, loadActivities } from './activities.ts'
+import {
+  deleteActivitiesAbove,
+  deleteActivitiesOfBlock,
+  deleteActivitiesOfOtherBlocks,
+  insertActivities,
+  loadActivities,
+} from './activities.ts'
 import { type CheckpointMove, extendWindow, loadCheckpoint, moveCheckpoint } from './checkpoint.ts'
 import { inTransaction, type Sql, type Tx } from './connection.ts'
 import { addCoverage, addWalletCoverage, cutCoverage } from './coverage.ts'
@@ -50,6 +56,7 @@ export function commitAdvance(sql: Sql, step: Advance): Promise<Written> {
     await extendWindow(tx, chain.id, step.headers, move.finalizedNumber)
     const from = step.headers[0]?.number ?? move.to.number
     await addCoverage(tx, chain.id, { from, to: move.to.number })
+    await deleteActivitiesOfOtherBlocks(tx, chain.id, step.headers)
     const activities = await writeRows(tx, chain, step, step.settledHeight)
     const settled = await settleTransactions(tx, chain.id, step.settledHeight)
     return { activities, settled }

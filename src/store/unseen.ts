@@ -180,7 +180,12 @@ export function commitDropped(sql: Sql, hash: Hash, witnesses: readonly string[]
   })
 }
 
-/** What the application called decided is pending: no chain has it. @returns false if it was found meanwhile */
+/**
+ * What the application called decided is pending: no chain has it. Such a row shows no block; one of ours, which nothing was
+ * remembered of, no amount either.
+ *
+ * @returns false if it was found meanwhile
+ */
 export async function commitUnseen(sql: Sql, hash: Hash): Promise<boolean> {
   const decided = await read(sql`
     with decided as (
@@ -188,9 +193,13 @@ export async function commitUnseen(sql: Sql, hash: Hash): Promise<boolean> {
       from indexer.transactions before
       where t.tx_hash = ${hash} and before.tx_hash = t.tx_hash and t.chain_id is null and t.verdict is null
         and t.status <> 'pending'
-      returning t.tx_hash, before.status as before
+      returning t.tx_hash, before.status as before, t.application_hash is null as ours
     ), rows as (
-      update user_transactions u set status = 'pending' from decided d where lower(u.tx_hash) = d.tx_hash
+      update user_transactions u set
+        status = 'pending', block_number = null, amount = case when not ours then u.amount end,
+        raw_amount = case when not ours then u.raw_amount end, token = case when not ours then u.token end,
+        token_address = case when not ours then u.token_address end
+      from decided d where lower(u.tx_hash) = d.tx_hash
     )
     insert into indexer.transitions (tx_hash, from_status, to_status, reason)
     select tx_hash, before, 'pending', 'unseen' from decided returning 1`)

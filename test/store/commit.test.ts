@@ -295,6 +295,26 @@ describe('the header window', () => {
   })
 })
 
+test('rows of another branch that are above the checkpoint go when its blocks are taken', async () => {
+  await addUser(database.sql, ALICE)
+  const leftover = async (block: number, hash: string | null) =>
+    database.sql`
+      insert into wallet_activity (wallet_address, activity_type, chain_id, block_number, block_hash)
+      values (${ALICE}, 'VOTE', ${chain.id}, ${block}, ${hash})`
+  await leftover(1, hashOf('left:1'))
+  await leftover(2, hashOf('left:2'))
+  await leftover(1, null)
+  await followed.advance([buildBlock(0, [{ name: 'one' }]), buildBlock(1, [{ name: 'two' }])])
+  const rows = await database.sql`
+    select block_number::int as number, block_hash as hash from wallet_activity order by block_number, block_hash nulls first`
+  expect([...rows]).toEqual([
+    { number: 0, hash: hashOf('a:0') },
+    { number: 1, hash: null },
+    { number: 1, hash: hashOf('a:1') },
+    { number: 2, hash: hashOf('left:2') },
+  ])
+})
+
 test('values of an ether and of a block are where they belong', async () => {
   const alice = await addUser(database.sql, ALICE)
   await followed.advance([buildBlock(0, [{ name: 'zero', value: ETHER / 4n }])])
