@@ -103,8 +103,8 @@ export async function loadSought(sql: Sql): Promise<Set<Hash>> {
 }
 
 /**
- * Some hashes to ask nodes for, those that were not asked for longest first; they count as asked. One that was asked for in the
- * future was asked before the clock was set back.
+ * Some hashes to ask nodes for, those that were not asked for longest first; they count as asked. One that was asked for in
+ * the future, and not by a moment as of another transaction, was asked before the clock was set back.
  *
  * @param scope `all`: also some that count as dropped, the more rarely the longer they do
  */
@@ -124,7 +124,7 @@ export async function nextSought(
       select tx_hash from indexer.transactions
       where chain_id is null and not malformed and (
         verdict is null and (
-          sought_at is null or sought_at < now() - ${notWithinMs} * interval '1 millisecond' or sought_at > now()
+          sought_at is null or sought_at < now() - ${notWithinMs} * interval '1 millisecond' or sought_at > now() + interval '1 minute'
         )
         ${scope === 'all' ? dropped : sql``}
       )
