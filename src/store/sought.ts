@@ -103,8 +103,8 @@ export async function loadSought(sql: Sql): Promise<Set<Hash>> {
 }
 
 /**
- * Some hashes to ask nodes for, those that were not asked for longest first; they count as asked. One that was asked for in
- * the future, and not by a moment as of another transaction, was asked before the clock was set back.
+ * Some hashes to ask nodes for, those that were not asked for longest first; they count as asked. One that was
+ * asked for well after now was asked for before the clock was set back.
  *
  * @param scope `all`: also some that count as dropped, the more rarely the longer they do
  */
