@@ -3,47 +3,36 @@
  * than it is worth.
  */
 
-import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type Anvil, startAnvil } from '../../src/demo/anvil.ts'
 import { createJsonRpcSource } from '../../src/source/json-rpc.ts'
-import { createDatabase, type TestDatabase } from '../support/database.ts'
 import { type FrontNode, type Manners, refuseMethod, Refusal, startFrontNode } from '../support/front-node.ts'
 import { createIndexer, type Indexer, testChain } from '../support/indexer.ts'
+import { ALICE, ETHER, openSendingUser, type SendingUser, signTransfer } from '../support/sending-user.ts'
 
-const ETHER = 10n ** 18n
-const BOB = '0xb0b0000000000000000000000000000000000002'
-const alice = privateKeyToAccount('0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d')
-const ALICE = alice.address.toLowerCase()
 const NEW_FILTER = 'eth_newPendingTransactionFilter'
 const CHANGES = 'eth_getFilterChanges'
 const POOL = 'txpool_content'
 const MEMPOOL_METHODS = ['eth_subscribe', NEW_FILTER, CHANGES, 'eth_uninstallFilter', POOL]
 const TEN_MINUTES_MS = 600_000
 
-let database: TestDatabase
-let anvil: Anvil
+let stage: SendingUser
+let database: SendingUser['database']
+let anvil: SendingUser['anvil']
 let user: string
-const opened: { close(): Promise<unknown> }[] = []
 
 beforeEach(async () => {
-  database = await createDatabase()
-  anvil = await startAnvil({ chainId: 31337 })
-  opened.push({ close: () => anvil.stop() })
-  await anvil.rpc('anvil_setBalance', [ALICE, `0x${(1000n * ETHER).toString(16)}`])
-  const [row] = await database.sql<{ id: string }[]>`insert into users (wallet_address) values (${ALICE}) returning id`
-  user = row?.id ?? ''
+  stage = await openSendingUser()
+  ;({ database, anvil, user } = stage)
 })
 
 afterEach(async () => {
-  for (const each of opened.splice(0).toReversed()) await each.close()
-  await database.drop()
+  await stage.close()
 })
 
 /** A daemon at the head, with the user's wallet tracked. */
 async function startIndexer(urls: readonly string[], fields: Record<string, unknown> = {}): Promise<Indexer> {
   const indexer = createIndexer(database.url, [{ chain: testChain({ mempool: 'poll', ...fields }), url: urls }])
-  opened.push(indexer)
+  stage.opened.push(indexer)
   await indexer.registry.refresh('now')
   indexer.start({ jobs: true })
   await indexer.untilHead()
@@ -52,20 +41,11 @@ async function startIndexer(urls: readonly string[], fields: Record<string, unkn
 
 async function startNode(manners?: Manners): Promise<FrontNode> {
   const node = await startFrontNode(anvil, manners)
-  opened.push(node)
+  stage.opened.push(node)
   return node
 }
 
-const sign = (nonce: number, gwei = 10n) =>
-  alice.signTransaction({
-    chainId: 31337,
-    type: 'legacy',
-    to: BOB,
-    value: ETHER,
-    nonce,
-    gas: 21_000n,
-    gasPrice: gwei * 10n ** 9n,
-  })
+const sign = (nonce: number, gwei?: bigint) => signTransfer(nonce, ETHER, gwei)
 const send = async (nonce: number, gwei?: bigint) =>
   String(await anvil.rpc('eth_sendRawTransaction', [await sign(nonce, gwei)]))
 
@@ -433,7 +413,7 @@ function watch(url: string): Watching {
     },
     abort.signal,
   )
-  opened.push({
+  stage.opened.push({
     async close() {
       abort.abort()
       await done

@@ -3,52 +3,30 @@
  * for it.
  */
 
-import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type Anvil, startAnvil } from '../../src/demo/anvil.ts'
-import { createDatabase, type TestDatabase } from '../support/database.ts'
 import { createIndexer, type Indexer, testChain } from '../support/indexer.ts'
+import { ALICE, ETHER, openSendingUser, type SendingUser, signTransfer as sign } from '../support/sending-user.ts'
 
-const ETHER = 10n ** 18n
-const BOB = '0xb0b0000000000000000000000000000000000002'
-const alice = privateKeyToAccount('0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d')
-const ALICE = alice.address.toLowerCase()
-
-let database: TestDatabase
-let anvil: Anvil
+let stage: SendingUser
+let database: SendingUser['database']
+let anvil: SendingUser['anvil']
 let user: string
-const opened: { close(): Promise<unknown> }[] = []
 
 beforeEach(async () => {
-  database = await createDatabase()
-  anvil = await startAnvil({ chainId: 31337 })
-  opened.push({ close: () => anvil.stop() })
-  await anvil.rpc('anvil_setBalance', [ALICE, `0x${(1000n * ETHER).toString(16)}`])
-  const [row] = await database.sql<{ id: string }[]>`insert into users (wallet_address) values (${ALICE}) returning id`
-  user = row?.id ?? ''
+  stage = await openSendingUser()
+  ;({ database, anvil, user } = stage)
 })
 
 afterEach(async () => {
-  for (const each of opened.splice(0).toReversed()) await each.close()
-  await database.drop()
+  await stage.close()
 })
 
 function openIndexer(fields: Record<string, unknown> = {}, urls: readonly string[] = [anvil.url]): Indexer {
   const indexer = createIndexer(database.url, [{ chain: testChain(fields), url: urls }])
-  opened.push(indexer)
+  stage.opened.push(indexer)
   return indexer
 }
 
-const sign = (nonce: number, value: bigint, gwei = 10n) =>
-  alice.signTransaction({
-    chainId: 31337,
-    type: 'legacy',
-    to: BOB,
-    value,
-    nonce,
-    gas: 21_000n,
-    gasPrice: gwei * 10n ** 9n,
-  })
 const submit = async (raw: string) => String(await anvil.rpc('eth_sendRawTransaction', [raw]))
 
 /** As the application notes a transaction that its user has just sent. */
