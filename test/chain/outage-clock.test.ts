@@ -8,7 +8,16 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest'
-import { type Daemon, openStage, pause, probe, type Stage, stopDaemon, until } from '../support/outage-stage.ts'
+import {
+  leaseOf,
+  type Daemon,
+  openStage,
+  pause,
+  probe,
+  type Stage,
+  stopDaemon,
+  until,
+} from '../support/outage-stage.ts'
 
 const DATABASE = 'clock'
 const PRELOAD = fileURLToPath(new URL('../support/moved-clock.ts', import.meta.url))
@@ -68,17 +77,6 @@ async function followBlocks(count: number): Promise<number> {
   return (requests() - before) / count
 }
 
-async function leaseOf(): Promise<{ holder: string; fencing: number }> {
-  const sql = stage.connectTo(DATABASE, 1)
-  try {
-    const [row] = await sql<{ holder: string; fencing: number }[]>`
-      select holder, fencing::int as fencing from indexer.leases where name = 'chain:31337'`
-    return row ?? { holder: 'nobody', fencing: 0 }
-  } finally {
-    await sql.end({ timeout: 1 })
-  }
-}
-
 /** The application overwrites a status; a job sets it right, by its own beat: nobody tells it. */
 async function untilSetRight(): Promise<number> {
   const sql = stage.connectTo(DATABASE, 1)
@@ -104,14 +102,14 @@ test.each([
 ])('set %s, it polls at its rhythm, keeps its lease, does its jobs, and every row is right', async (_what, days) => {
   const daemon = await startDaemon()
   const usual = await followBlocks(BLOCKS)
-  const lease = await leaseOf()
+  const lease = await leaseOf(stage, DATABASE)
   await moveClock(days)
   const moved = await followBlocks(BLOCKS)
   process.stdout.write(`moved by ${days} days: ${usual} requests a block before, ${moved} after\n`)
   // It really was moved.
   expect(Math.abs(clockOf(daemon) - Date.now() - days * DAY_MS)).toBeLessThan(DAY_MS / 24)
   expect(moved).toBeLessThan(MAX_REQUESTS_PER_BLOCK)
-  expect(await leaseOf()).toEqual(lease)
+  expect(await leaseOf(stage, DATABASE)).toEqual(lease)
   expect(await probe(daemon.http)).toMatchObject({ status: 200 })
   // The first may be met by a run that a commit of ours had asked for.
   expect(await untilSetRight()).toBeLessThan(MAX_JOB_MS)

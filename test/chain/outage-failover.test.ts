@@ -22,6 +22,7 @@ import {
   troublesOf,
   until,
   untilNoted,
+  leaseOf,
 } from '../support/outage-stage.ts'
 import { type Cluster, type Pair, startCluster, startPair } from '../support/replication.ts'
 
@@ -78,17 +79,6 @@ async function phaseOf({ http }: Daemon): Promise<string> {
   return status.chains?.[0]?.phase ?? 'unknown'
 }
 
-async function holderOf(name: string): Promise<{ holder: string; fencing: number }> {
-  const sql = stage.connectTo(name, 1)
-  try {
-    const [row] = await sql<{ holder: string; fencing: number }[]>`
-      select holder, fencing::int as fencing from indexer.leases where name = 'chain:31337'`
-    return row ?? { holder: 'nobody', fencing: 0 }
-  } finally {
-    await sql.end({ timeout: 1 })
-  }
-}
-
 /** One follows and the other stands by, whoever it is. */
 function untilOneFollows(daemons: readonly Daemon[]): Promise<number> {
   return until('one follows, the others stand by', async () => {
@@ -104,7 +94,7 @@ test('one that is still read-only is waited for; once it is promoted, everything
   await until('every row is there', () => stage.isComplete('lives'))
   const [second, ends] = await Promise.all([stage.startDaemon('lives'), stage.startDaemon('ends')])
   await untilOneFollows([lives, second])
-  const before = await holderOf('lives')
+  const before = await leaseOf(stage, 'lives')
   await pair.untilReplayed()
 
   // Who is connected loses the old one in the middle of whatever it does; who comes next meets the standby.
@@ -122,7 +112,7 @@ test('one that is still read-only is waited for; once it is promoted, everything
   await pair.promote()
   expect(await until('every row is there', () => stage.isComplete('lives'))).toBeLessThan(MAX_RECOVERY_MS)
   await untilOneFollows([lives, second])
-  expect((await holderOf('lives')).fencing).toBeGreaterThanOrEqual(before.fencing)
+  expect((await leaseOf(stage, 'lives')).fencing).toBeGreaterThanOrEqual(before.fencing)
   await stage.expectRowsOfChain('lives')
   await Promise.all([stopDaemon(lives), stopDaemon(second)])
 })
@@ -171,7 +161,7 @@ test('one that lacks the last commits: blocks, a lease and a user are lost, and 
   await until('her wallet is tracked', () => isTracked(CAROL))
   await stage.mineTransfers(3)
   await until('every row is there', () => stage.isComplete('lives'))
-  const lost = await holderOf('lives')
+  const lost = await leaseOf(stage, 'lives')
 
   await stage.toPostgres.refuse()
   await pair.promote()
@@ -194,6 +184,6 @@ test('one that lacks the last commits: blocks, a lease and a user are lost, and 
   const rows = await sql`select wallet_address from wallet_activity where wallet_address in (${DAVE}, ${CAROL})`
   await sql.end()
   expect(rows.map(row => row['wallet_address'] as string)).toEqual([DAVE])
-  expect((await holderOf('lives')).fencing).toBeGreaterThanOrEqual(lost.fencing)
+  expect((await leaseOf(stage, 'lives')).fencing).toBeGreaterThanOrEqual(lost.fencing)
   await Promise.all([stopDaemon(second), stopDaemon(third)])
 })

@@ -222,3 +222,15 @@ async function expectRowsOfChain(stage: Stage, name: string): Promise<void> {
   expect(stdout + stderr).toContain('no differences')
   expect(code).toBe(0)
 }
+
+/** Who follows the chain, by the database. */
+export async function leaseOf(stage: Stage, name: string): Promise<{ holder: string; fencing: number }> {
+  const sql = stage.connectTo(name, 1)
+  try {
+    const [row] = await sql<{ holder: string; fencing: number }[]>`
+      select holder, fencing::int as fencing from indexer.leases where name = 'chain:31337'`
+    return row ?? { holder: 'nobody', fencing: 0 }
+  } finally {
+    await sql.end({ timeout: 1 })
+  }
+}
