@@ -8,9 +8,13 @@
 import type { Block, Hash, Header, Receipt, Transaction } from './types.ts'
 
 const EMPTY_BLOOM = /^0x0*$/
+/** The root of a trie without entries: keccak256(rlp('')) (Yellow Paper, appendix D). */
+const EMPTY_ROOT = '0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421'
 
 export type RawBlock = Header & {
   readonly logsBloom: `0x${string}`
+  /** null where the node does not tell. */
+  readonly transactionsRoot: Hash | null
   readonly transactions: readonly (Transaction & { readonly blockHash: Hash | null })[]
 }
 export type RawReceipt = Receipt & { readonly blockHash: Hash; readonly logBlockHashes: readonly Hash[] }
@@ -21,12 +25,19 @@ export type Validated = { readonly ok: true; readonly block: Block } | { readonl
 export function joinBlock(number: number, block: RawBlock, receipts: readonly RawReceipt[]): Validated {
   const problem = findProblem(number, block, receipts)
   if (problem !== null) return { ok: false, problem }
-  const { logsBloom: _bloom, ...rest } = block
+  const { logsBloom: _bloom, transactionsRoot: _root, ...rest } = block
   return { ok: true, block: { ...rest, receipts } }
 }
 
 function findProblem(number: number, block: RawBlock, receipts: readonly RawReceipt[]): string | null {
   if (block.number !== number) return `block ${number} was asked for and block ${block.number} was returned`
+  // Lists of another block that are empty say of no entry that it is another's: the header says whether there should be any.
+  const isEmpty = block.transactions.length === 0
+  if (block.transactionsRoot !== null && (block.transactionsRoot === EMPTY_ROOT) !== isEmpty) {
+    return isEmpty
+      ? 'the header promises transactions and there are none'
+      : 'there are transactions and the header promises none'
+  }
   if (receipts.length !== block.transactions.length) {
     return `the block has ${block.transactions.length} transactions and ${receipts.length} receipts`
   }

@@ -35,7 +35,9 @@ export function parseHeader(answer: unknown): Header {
 export async function parseBlock(answer: unknown): Promise<RawBlock> {
   const block = fieldsOf(answer, 'block')
   const transactions = await Promise.all(list(block, 'transactions').map(transaction => parseTransaction(transaction)))
-  return { ...parseHeader(answer), logsBloom: bytes(block, 'logsBloom'), transactions }
+  const isRooted = block['transactionsRoot'] !== undefined && block['transactionsRoot'] !== null
+  const transactionsRoot = isRooted ? hash(block, 'transactionsRoot') : null
+  return { ...parseHeader(answer), logsBloom: bytes(block, 'logsBloom'), transactionsRoot, transactions }
 }
 
 async function parseTransaction(answer: unknown): Promise<RawBlock['transactions'][number]> {

@@ -5,6 +5,8 @@ import { blockOf, hashOf } from './support/build.ts'
 
 type Answers = { block: RawBlock; receipts: RawReceipt[] }
 
+const EMPTY_ROOT = '0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421'
+
 /** Block 100 with three transactions and the logs 0, 1 | – | 2, as an honest node tells it. */
 function answers(logs: readonly number[] = [2, 0, 1]): Answers {
   const { receipts, transactions, ...header } = blockOf(
@@ -15,6 +17,7 @@ function answers(logs: readonly number[] = [2, 0, 1]): Answers {
     block: {
       ...header,
       logsBloom: `0x${(hasLogs ? '8' : '0').padEnd(512, '0')}`,
+      transactionsRoot: logs.length === 0 ? EMPTY_ROOT : hashOf(0x7007),
       transactions: transactions.map(transaction => ({ ...transaction, blockHash: header.hash })),
     },
     receipts: receipts.map(receipt => ({
@@ -49,6 +52,11 @@ function changed(
 }
 
 describe('a block and its receipts', () => {
+  test('are joined where the node tells of no root', () => {
+    const { block, receipts } = answers()
+    expect(joinBlock(100, { ...block, transactionsRoot: null }, receipts).ok).toBe(true)
+  })
+
   test.each<[string, number[]]>([
     ['with logs', [2, 0, 1]],
     ['without logs', [0, 0]],
@@ -141,6 +149,16 @@ describe('a block and its receipts', () => {
       'with logs in another order',
       changed(0, { receipt: one => renumbered(one, 1, 0) }),
       'log 0 is missing or out of order',
+    ],
+    [
+      'with the empty lists of another block',
+      { block: { ...full.block, logsBloom: empty.block.logsBloom, transactions: [] }, receipts: [] },
+      'the header promises transactions and there are none',
+    ],
+    [
+      'with transactions that the header denies',
+      changed(-1, { block: { transactionsRoot: EMPTY_ROOT } }),
+      'there are transactions and the header promises none',
     ],
     [
       'with logs that the bloom promises and that are not there',

@@ -32,7 +32,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'depth is counted from the head that the node claims',
     file: 'src/steps/advance.ts',
     find: 'checkpointNumber: last.number,',
-    replace: 'checkpointNumber: headNumber,',
+    replace: 'checkpointNumber: Math.max(head.number, last.number),',
     tests: ['test/chain/fork.test.ts'],
   },
   {

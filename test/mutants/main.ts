@@ -69,7 +69,7 @@ async function tryMutant(mutant: Mutant): Promise<{ readonly tests: string | nul
 }
 
 async function trySeeds(directory: string): Promise<string | null> {
-  const options = ['--seed', String(FIRST_SEED), '--runs', String(seeds), '--stop']
+  const options = ['--seed', String(FIRST_SEED), '--runs', String(seeds), '--parallel', '4', '--stop']
   const { code, output } = await run(directory, ['test/sim/main.ts', ...options])
   if (code === 0) return null
   return `seed ${/WRONG: ([\d ]+)/.exec(output)?.[1]?.trim() ?? '?'}`

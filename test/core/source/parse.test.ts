@@ -98,6 +98,7 @@ describe('an answer as the specification of the execution API has it', () => {
       parentHash: hashOf(0xb10b),
       timestamp: 1_700_000_000,
       logsBloom: block['logsBloom'],
+      transactionsRoot: null,
       transactions: [
         {
           hash: hashOf(0x7),
