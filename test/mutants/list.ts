@@ -144,4 +144,11 @@ const SWEEP_EVERY_BEATS = 1_000_000`,
     replace: 'if (problem !== null && number < 0) return { ok: false, problem }',
     tests: ['test/core/validate.test.ts'],
   },
+  {
+    name: 'a block without the transactions that its header promises is believed',
+    file: 'src/core/validate.ts',
+    find: '(block.transactionsRoot === EMPTY_ROOT) !== isEmpty',
+    replace: '(block.transactionsRoot === EMPTY_ROOT) && !isEmpty',
+    tests: ['test/core/validate.test.ts'],
+  },
 ]

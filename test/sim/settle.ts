@@ -20,12 +20,12 @@ import type { SimChain, Stage } from './stage.ts'
 
 /** A daemon that failed for long waits up to half a minute before it tries again. */
 const CATCH_UP_DEADLINE_MS = 75_000
-const RIGHT_DEADLINE_MS = 15_000
+const RIGHT_DEADLINE_MS = 30_000
 const BACKFILL_DEADLINE_MS = 60_000
 const POLL_MS = 50
 const LOOK_AGAIN_MS = 300
-/** However slow the machine is. */
-const MIN_ATTEMPTS = 5
+/** However slow the machine is: dropped takes five surveys, and the daemon's own, over a socket that is still deaf, count for none. */
+const MIN_ATTEMPTS = 15
 /** Beyond twice the epochs that finality needs, and every number of confirmations. */
 const EXTRA_BLOCKS = 8
 
