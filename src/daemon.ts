@@ -7,15 +7,15 @@
  */
 
 import { backoffMs } from './core/backoff.ts'
-import { ageOfBlock, nextPollMs } from './core/rhythm.ts'
-import type { Hash } from './core/types.ts'
 import { AppError, describeError } from './errors.ts'
 import { randomFloat, uniqueName } from './runtime/random.ts'
 import { sleep } from './runtime/sleep.ts'
 import type { ChainContext } from './steps/context.ts'
 import { createFollower, type StepResult } from './steps/follow.ts'
 import { leaseName, whileHolding } from './steps/lease.ts'
+import { createLookout } from './steps/lookout.ts'
 import { rewindBeyondFinality } from './steps/rewind.ts'
+import type { EndpointHealth } from './source/source.ts'
 import type { Lease } from './store/store.ts'
 
 /** What comes back is taken up within the longest wait. */
@@ -41,6 +41,10 @@ export type ChainState = {
   finalizedNumber: number | null
   /** Why it is failing or halted. */
   reason: string | null
+  /** Monotonic milliseconds since when it is failing; null while steps end well. */
+  failingSince: number | null
+  /** Far longer without a block than this chain explains: for how long, and what the endpoints say. */
+  stall: string | null
   /** Rows are missing below its checkpoint. */
   lacksRows: boolean
   reorgs: number
@@ -70,7 +74,7 @@ export function createDaemon({ contexts, acceptReorgs }: DaemonOptions): Daemon 
 }
 
 function createLoop(context: ChainContext, acceptsReorg: boolean) {
-  const { chain, store, log } = context
+  const { chain, store, log, clock, source } = context
   const holder = uniqueName()
   const state: ChainState = {
     chainId: chain.id,
@@ -81,6 +85,8 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
     indexedTimestamp: null,
     finalizedNumber: null,
     reason: null,
+    failingSince: null,
+    stall: null,
     lacksRows: false,
     reorgs: 0,
     lastReorgDepth: null,
@@ -88,13 +94,18 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
   const tell = createTeller(context)
   let failures = 0
 
+  const fail = (phase: 'halted' | 'failing', reason: string) => {
+    state.phase = phase
+    state.reason = reason
+    state.failingSince ??= clock.monotonic()
+  }
+
   /** Tells a trouble and waits it out. */
   const waitOut = async (error: unknown, signal: AbortSignal) => {
     if (signal.aborted) return
     const halted = isHalt(error)
     if (error instanceof AppError && error.code === 'CHECKPOINT_AHEAD_OF_ROWS') state.lacksRows = true
-    state.phase = halted ? 'halted' : 'failing'
-    state.reason = describeError(error)
+    fail(halted ? 'halted' : 'failing', describeError(error))
     tell.trouble(error)
     await sleep(halted ? HALTED_POLL_MS : backoffMs(failures, RETRY, randomFloat()), signal)
     failures += 1
@@ -110,6 +121,8 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
           log.info({ chain: chain.name }, 'Another process follows this chain; standing by')
         state.phase = 'standby'
         state.reason = null
+        state.failingSince = null
+        state.stall = null
         failures = 0
         await sleep(STANDBY_POLL_MS, signal)
       } catch (error) {
@@ -121,7 +134,8 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
 
   const follow = async (lease: Lease, signal: AbortSignal) => {
     const follower = createFollower(context)
-    const rhythm = createRhythm(context)
+    const lookout = createLookout(context)
+    const listening = lookout.listen(signal)
     let accepts = acceptsReorg
     while (!signal.aborted) {
       try {
@@ -129,20 +143,24 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
           await acceptReorg(context, lease, signal)
           accepts = false
         }
-        const result = await whileSlow(follower.step(lease, signal), () => {
-          state.phase = 'failing'
-          state.reason = describeSlowness(context)
-          tell.slow(state.reason)
+        const lookedMs = clock.monotonic()
+        const result = await whileSlow(follower.step(lease, signal, lookout.takeTold()), () => {
+          fail('failing', describeSlowness(context))
+          tell.slow(state.reason ?? '')
         })
         failures = 0
+        lookout.note(result, lookedMs)
         note(state, result)
+        state.stall = describeStall(lookout.stalledMs(), state.indexedNumber, source.health())
         tell.step(result)
-        await sleep(rhythm.waitAfter(result), signal)
+        tell.stall(state.stall)
+        await lookout.wait(result, signal)
       } catch (error) {
-        if (error instanceof AppError && error.code === 'LEASE_LOST') return
+        if (error instanceof AppError && error.code === 'LEASE_LOST') break
         await waitOut(error, signal)
       }
     }
+    await listening
   }
 
   return {
@@ -180,12 +198,19 @@ async function whileSlow<T>(work: Promise<T>, onSlow: () => void): Promise<T> {
   }
 }
 
+/** Whom it waits for shows in who was asked something and has not answered. */
 function describeSlowness({ source }: ChainContext): string {
-  const troubles = source
-    .health()
-    .filter(endpoint => endpoint.lastError !== null)
-    .map(endpoint => `${endpoint.name}: ${endpoint.lastError}`)
-  return [`no step has ended for ${SLOW_STEP_MS / 1000} s`, ...troubles].join('; ')
+  const endpoints = source.health()
+  const asked = endpoints.filter(({ underWay, waiting }) => underWay + waiting > 0)
+  const troubles = endpoints.flatMap(({ name, lastError }) => (lastError === null ? [] : [`${name}: ${lastError}`]))
+  const whom = asked.length === 0 ? 'Postgres' : asked.map(({ name }) => name).join(', ')
+  return [`no step has ended for ${SLOW_STEP_MS / 1000} s, waiting for ${whom}`, ...troubles].join('; ')
+}
+
+function describeStall(stalledMs: number | null, block: number | null, endpoints: readonly EndpointHealth[]) {
+  if (stalledMs === null) return null
+  const heads = endpoints.map(({ name, state, head }) => `${name} (${state}) shows ${head ?? 'nothing'}`)
+  return `no block after ${block ?? 'the start'} for ${Math.round(stalledMs / 1000)} s: ${heads.join(', ')}`
 }
 
 async function acceptReorg(context: ChainContext, lease: Lease, signal: AbortSignal): Promise<void> {
@@ -205,6 +230,7 @@ async function acceptReorg(context: ChainContext, lease: Lease, signal: AbortSig
 function note(state: ChainState, result: StepResult): void {
   const { head, checkpoint } = result
   state.reason = null
+  state.failingSince = null
   state.lacksRows = false
   state.headNumber = head.number
   state.headTimestamp = head.timestamp
@@ -219,21 +245,6 @@ function note(state: ChainState, result: StepResult): void {
   }
 }
 
-/** When to look again. The head's timestamp is used as far as it fits to when the head was first seen. */
-function createRhythm({ chain, clock }: ChainContext) {
-  const blockTimeMs = chain.blockTimeSeconds * 1000
-  let seen: { readonly hash: Hash; readonly at: number } | null = null
-  return {
-    waitAfter(result: StepResult): number {
-      const { head } = result
-      if (seen?.hash !== head.hash) seen = { hash: head.hash, at: clock.monotonic() }
-      if (result.kind === 'rewound' || (result.kind === 'advanced' && result.to < head.number)) return 0
-      const byClocks = clock.now() - head.timestamp * 1000
-      return nextPollMs(ageOfBlock(byClocks, clock.monotonic() - seen.at, blockTimeMs), blockTimeMs)
-    },
-  }
-}
-
 /** What is said of a chain's steps: rows and reorgs always, catching up now and then, the same trouble once a minute. */
 function createTeller({ chain, log, clock }: ChainContext) {
   let toldProgressAt = Number.NEGATIVE_INFINITY
@@ -241,12 +252,12 @@ function createTeller({ chain, log, clock }: ChainContext) {
   /** When each kind of trouble was last told. What comes and goes many times a minute is not told each time it comes. */
   const told = new Map<string, number>()
   let isTold = false
+  let isStalled = false
 
   const isRepeated = (code: string) => {
     const now = clock.monotonic()
     if (now - (told.get(code) ?? Number.NEGATIVE_INFINITY) < REPEAT_LOG_MS) return true
     told.set(code, now)
-    isTold = true
     return false
   }
 
@@ -287,10 +298,18 @@ function createTeller({ chain, log, clock }: ChainContext) {
     trouble(error: unknown) {
       const code = error instanceof AppError ? error.code : 'INTERNAL'
       if (isRepeated(code)) return
+      isTold = true
       log.error({ chain: chain.name, error }, isHalt(error) ? 'Halted' : 'The step failed; trying again')
     },
+    stall(reason: string | null) {
+      if (reason === null && isStalled) log.info({ chain: chain.name }, 'Blocks come again')
+      if (reason !== null && !isRepeated('STALL')) log.warn({ chain: chain.name, reason }, 'No new block for long')
+      isStalled = reason !== null
+    },
     slow(reason: string) {
-      if (!isRepeated('SLOW')) log.warn({ chain: chain.name, reason }, 'The step takes long')
+      if (isRepeated('SLOW')) return
+      isTold = true
+      log.warn({ chain: chain.name, reason }, 'The step takes long')
     },
   }
 }

@@ -31,3 +31,15 @@ export function nextPollMs(sinceBlockMs: number, blockTimeMs: number): number {
   const untilDue = blockTimeMs * (1 - EARLY_SHARE) - sinceBlockMs
   return Math.round(Math.min(Math.max(untilDue, dense), Math.max(blockTimeMs, MIN_POLL_MS)))
 }
+
+export type Rhythm = { blockTimeMs: number; seenMs: number | null }
+export const initialRhythm = (blockTimeMs: number): Rhythm => ({ blockTimeMs, seenMs: null })
+export const noteBlock = (
+  r: Rhythm,
+  _b: { number: number; timestampMs: number },
+  seen: { notBeforeMs: number | null; seenMs: number },
+): Rhythm => ({ ...r, seenMs: seen.seenMs })
+export const nextLookMs = (r: Rhythm, nowMs: number): number =>
+  nowMs + nextPollMs(nowMs - (r.seenMs ?? nowMs), r.blockTimeMs)
+export const stalledSinceMs = (r: Rhythm, nowMs: number): number | null =>
+  r.seenMs !== null && nowMs - r.seenMs > Math.max(5 * r.blockTimeMs, 30_000) ? r.seenMs : null

@@ -62,15 +62,19 @@ export type Log = {
 export type Receipt = {
   readonly transactionHash: Hash
   readonly transactionIndex: number
-  /** null: a receipt of before block 4,370,000 of Mainnet (EIP-658), which has a state root instead. */
+  /** null: a receipt of before block 4,370,000 of Mainnet (EIP-658), which has a state root instead; or it was not asked for. */
   readonly succeeded: boolean | null
-  readonly gasUsed: bigint
+  /** null: this is no receipt but what the block's logs tell of one (`interest.ts`). */
+  readonly gasUsed: bigint | null
   /** The contract that a creation made, else null. */
   readonly contractAddress: Address | null
   readonly logs: readonly Log[]
 }
 
-/** A block whose parts were checked to belong together (`validate.ts`); receipts[i] is that of transactions[i]. */
+/**
+ * A block whose parts were checked to belong together (`validate.ts`); receipts[i] is that of transactions[i], or holds at least its
+ * logs.
+ */
 export type Block = Header & {
   readonly transactions: readonly Transaction[]
   readonly receipts: readonly Receipt[]

@@ -1,11 +1,14 @@
 /**
- * Do a block, its transactions and its receipts belong together?
+ * Do a block, its transactions and its receipts (or logs) belong together?
  *
  * Nodes answer for another block than the one that was asked for, repeat or lose receipts, and return empty lists for blocks they
- * have not processed. What passes here is consistent in itself; that it continues our chain is for `lineage.ts`.
+ * have not processed. What passes here is consistent in itself; that it continues our chain is for `lineage.ts`, that it is what its
+ * hash promises is proved by roots only.
  */
 
-import type { Block, Hash, Header, Receipt, Transaction } from './types.ts'
+import { bloomOf } from './bloom.ts'
+import { createdContract } from './interest.ts'
+import type { Block, Hash, Header, Log, Receipt, Transaction } from './types.ts'
 
 const EMPTY_BLOOM = /^0x0*$/
 /** The root of a trie without entries: keccak256(rlp('')) (Yellow Paper, appendix D). */
@@ -18,18 +21,59 @@ export type RawBlock = Header & {
   readonly transactions: readonly (Transaction & { readonly blockHash: Hash | null })[]
 }
 export type RawReceipt = Receipt & { readonly blockHash: Hash; readonly logBlockHashes: readonly Hash[] }
+/** A log as `eth_getLogs` gives it: with the place that it says it has. */
+export type PlacedLog = Log & {
+  readonly blockNumber: number
+  readonly blockHash: Hash
+  readonly transactionHash: Hash
+  readonly transactionIndex: number
+}
 
 export type Validated = { readonly ok: true; readonly block: Block } | { readonly ok: false; readonly problem: string }
 
 /** Joins a block and its receipts, or says in one sentence why they can't be believed. */
 export function joinBlock(number: number, block: RawBlock, receipts: readonly RawReceipt[]): Validated {
-  const problem = findProblem(number, block, receipts)
-  if (problem !== null) return { ok: false, problem }
-  const { logsBloom: _bloom, transactionsRoot: _root, ...rest } = block
-  return { ok: true, block: { ...rest, receipts } }
+  const problem = problemOfBlock(number, block) ?? problemOfReceipts(block, receipts)
+  return problem === null ? { ok: true, block: { ...bare(block), receipts } } : { ok: false, problem }
 }
 
-function findProblem(number: number, block: RawBlock, receipts: readonly RawReceipt[]): string | null {
+/**
+ * Joins a block and all of its logs. Its receipts hold what logs tell: who has a log has succeeded; of the others nothing is known.
+ * That the list is whole is told by the header's bloom filter.
+ */
+export function joinLogs(number: number, block: RawBlock, logs: readonly PlacedLog[]): Validated {
+  const problem = problemOfBlock(number, block) ?? problemOfLogs(block, logs)
+  if (problem !== null) return { ok: false, problem }
+  const own = Map.groupBy(logs, log => log.transactionIndex)
+  const receipts = block.transactions.map((transaction, index): Receipt => {
+    const ofTransaction = own.get(index) ?? []
+    return {
+      transactionHash: transaction.hash,
+      transactionIndex: index,
+      succeeded: ofTransaction.length > 0 ? true : null,
+      gasUsed: null,
+      contractAddress: createdContract(transaction),
+      logs: ofTransaction,
+    }
+  })
+  return { ok: true, block: { ...bare(block), receipts } }
+}
+
+/** Puts the receipt of one transaction into a block that was joined with its logs. */
+export function addReceipt(block: Block, receipt: RawReceipt, index: number): Validated {
+  const problem = problemOfReceipt(block, block.transactions[index], receipt, index)
+  if (problem !== null) return { ok: false, problem }
+  const known = block.receipts[index]?.logs.length ?? 0
+  if (receipt.logs.length !== known)
+    return { ok: false, problem: `receipt ${index} has ${receipt.logs.length} logs and the block's list has ${known}` }
+  return { ok: true, block: { ...block, receipts: block.receipts.with(index, receipt) } }
+}
+
+function bare({ logsBloom: _bloom, transactionsRoot: _root, ...rest }: RawBlock) {
+  return rest
+}
+
+function problemOfBlock(number: number, block: RawBlock): string | null {
   if (block.number !== number) return `block ${number} was asked for and block ${block.number} was returned`
   // Lists of another block that are empty say of no entry that it is another's: the header says whether there should be any.
   const isEmpty = block.transactions.length === 0
@@ -38,22 +82,21 @@ function findProblem(number: number, block: RawBlock, receipts: readonly RawRece
       ? 'the header promises transactions and there are none'
       : 'there are transactions and the header promises none'
   }
+  for (const [index, transaction] of block.transactions.entries()) {
+    if (transaction.index !== index) return `transaction ${index} says that its index is ${transaction.index}`
+    if (transaction.blockHash !== block.hash) return `transaction ${index} belongs to another block`
+  }
+  return null
+}
+
+function problemOfReceipts(block: RawBlock, receipts: readonly RawReceipt[]): string | null {
   if (receipts.length !== block.transactions.length) {
     return `the block has ${block.transactions.length} transactions and ${receipts.length} receipts`
   }
   let nextLogIndex = 0
-  for (const [index, transaction] of block.transactions.entries()) {
-    const receipt = receipts[index]
-    if (receipt === undefined) return `the receipt of transaction ${index} is missing`
-    if (transaction.index !== index) return `transaction ${index} says that its index is ${transaction.index}`
-    if (transaction.blockHash !== block.hash) return `transaction ${index} belongs to another block`
-    if (receipt.blockHash !== block.hash) return `receipt ${index} belongs to another block`
-    if (receipt.transactionHash !== transaction.hash) return `receipt ${index} belongs to another transaction`
-    if (transaction.to !== null && receipt.contractAddress !== null) {
-      return `transaction ${index} calls ${transaction.to}, and its receipt has a new contract`
-    }
-    if (receipt.logBlockHashes.some(hash => hash !== block.hash))
-      return `a log of receipt ${index} belongs to another block`
+  for (const [index, receipt] of receipts.entries()) {
+    const problem = problemOfReceipt(block, block.transactions[index], receipt, index)
+    if (problem !== null) return problem
     for (const log of receipt.logs) {
       if (log.logIndex !== nextLogIndex) return `log ${nextLogIndex} is missing or out of order`
       nextLogIndex += 1
@@ -65,4 +108,35 @@ function findProblem(number: number, block: RawBlock, receipts: readonly RawRece
   if (nextLogIndex > 0 && EMPTY_BLOOM.test(block.logsBloom))
     return 'the receipts have logs and the header promises none'
   return null
+}
+
+function problemOfReceipt(
+  block: Pick<Block, 'hash'>,
+  transaction: Transaction | undefined,
+  receipt: RawReceipt,
+  index: number,
+): string | null {
+  if (transaction === undefined) return `there is no transaction ${index}`
+  if (receipt.blockHash !== block.hash) return `receipt ${index} belongs to another block`
+  if (receipt.transactionHash !== transaction.hash) return `receipt ${index} belongs to another transaction`
+  if (transaction.to !== null && receipt.contractAddress !== null) {
+    return `transaction ${index} calls ${transaction.to}, and its receipt has a new contract`
+  }
+  return receipt.logBlockHashes.some(hash => hash !== block.hash)
+    ? `a log of receipt ${index} belongs to another block`
+    : null
+}
+
+function problemOfLogs(block: RawBlock, logs: readonly PlacedLog[]): string | null {
+  let lastTransaction = 0
+  for (const [place, log] of logs.entries()) {
+    if (log.blockHash !== block.hash) return `log ${place} belongs to another block`
+    if (log.logIndex !== place) return `log ${place} is missing or out of order`
+    if (log.transactionIndex < lastTransaction)
+      return `log ${place} belongs to an earlier transaction than the one before`
+    lastTransaction = log.transactionIndex
+    if (block.transactions[log.transactionIndex]?.hash !== log.transactionHash)
+      return `log ${place} belongs to another transaction`
+  }
+  return bloomOf(logs) === block.logsBloom ? null : 'the logs are not those that the header promises'
 }

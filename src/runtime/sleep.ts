@@ -18,3 +18,13 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
 export async function sleepIdly(ms: number): Promise<void> {
   await wait(ms, undefined, { ref: false })
 }
+
+/** What the work gives, or null when it takes longer; the work goes on. Throws what the work throws. */
+export async function within<T>(ms: number, work: Promise<T>): Promise<T | null> {
+  const answered = new AbortController()
+  try {
+    return await Promise.race([work, sleep(ms, answered.signal).then(() => null)])
+  } finally {
+    answered.abort()
+  }
+}

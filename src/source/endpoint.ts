@@ -1,18 +1,28 @@
 /**
- * One JSON-RPC endpoint: a viem transport, its health, and what it can do.
+ * One JSON-RPC endpoint: a viem transport behind a limiter, how it has behaved, and what it can do.
  *
  * Retries are not made here: an endpoint answers once or fails with a kind, and the pool decides where to ask next.
  */
 
 import { http, webSocket } from 'viem'
+import type { Priority } from '../core/budget.ts'
+import { initialLogRange, type LogRange } from '../core/log-range.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { within } from '../runtime/sleep.ts'
+import { type Abilities, createAbilities } from './abilities.ts'
+import type { Budget } from './budget.ts'
 import { describeFailure, EndpointFailure } from './failure.ts'
+import { createLimiter, type Limiter } from './limiter.ts'
 import type { EndpointHealth } from './source.ts'
+import { createStanding, type StandingOf } from './standing.ts'
 
 const REQUEST_TIMEOUT_MS = 20_000
 /** Log data is cheap in gas: a block's receipts can exceed viem's limit of 10 MiB many times, and must not stop a chain. */
 const MAX_RESPONSE_BYTES = 256 * 1024 * 1024
-const CONSECUTIVE_FAILURES_OF_UNHEALTHY = 3
+const FAILURES_OF_UNHEALTHY = 3
+/** Blocks that one question for logs asks for at most, however little comes back. */
+const MAX_LOG_RANGE_BLOCKS = 2_000
+const NEVER = new AbortController().signal
 
 type Subscribe = (args: {
   params: readonly unknown[]
@@ -22,13 +32,26 @@ type Subscribe = (args: {
 type Request = (args: { method: string; params: readonly unknown[] }) => Promise<unknown>
 type SocketClient = { readonly socket: { readonly readyState: number }; close(): void }
 
+export type Turn = { readonly priority: Priority; readonly signal: AbortSignal }
+
 export type Endpoint = {
   /** Scheme, host and port; never the path, which may be a key. */
   readonly name: string
   /** Whether it is a websocket, over which can be subscribed. */
   readonly isSocket: boolean
-  /** Asks once. Throws EndpointFailure. */
-  request(method: string, params: readonly unknown[]): Promise<unknown>
+  readonly abilities: Abilities
+  readonly standing: StandingOf
+  readonly limiter: Limiter
+  /** Blocks that a question for logs may ask for. */
+  logRange: LogRange
+  /** Whether `eth_chainId` was right since the endpoint last failed. */
+  chainVerified: boolean
+  /** What it calls itself (`web3_clientVersion`), cleaned; null: not known. */
+  client: string | null
+  /** Answers that did not fit together, or contradicted what is proved. */
+  lies: number
+  /** Asks once, when it is its turn. Throws EndpointFailure, or AppError ABORTED while it waits for its turn. */
+  request(method: string, params: readonly unknown[], turn?: Turn): Promise<unknown>
   /**
    * Subscribes (`eth_subscribe`), over a websocket only. Resolves to what ends it; `onEnd` tells that it ended by itself. Neither
    * has a deadline: a socket may be open and silent.
@@ -38,21 +61,109 @@ export type Endpoint = {
     onData: (data: unknown) => void,
     onEnd: () => void,
   ): Promise<() => Promise<void>>
-  /** Known only after the first try. */
-  capabilities: { blockReceipts: boolean }
-  /** Whether `eth_chainId` was right since the endpoint last failed. */
-  chainVerified: boolean
-  consecutiveFailures: number
-  /** Monotonic milliseconds until which it is left alone. */
-  restsUntil: number
-  noteFailure(message: string, restMs: number): void
-  noteSuccess(): void
+  /** Lets a websocket go that is deaf; the next question opens another. */
+  reset(): void
   health(): EndpointHealth
   close(): Promise<void>
 }
 
-/** @param name what may be shown of the URL */
-export function createEndpoint(url: string, name: string, clock: Clock, timeoutMs = REQUEST_TIMEOUT_MS): Endpoint {
+export type EndpointOptions = {
+  readonly url: string
+  /** What may be shown of the URL. */
+  readonly name: string
+  readonly budget: Budget
+  readonly perSecond: number | null
+  readonly atOnce: number
+  readonly timeoutMs?: number | undefined
+}
+
+export function createEndpoint(options: EndpointOptions, clock: Clock): Endpoint {
+  const { url, name, budget, perSecond, atOnce, timeoutMs = REQUEST_TIMEOUT_MS } = options
+  const wire = openWire(url, timeoutMs)
+  let requests = 0
+  let errors = 0
+  const limiter = createLimiter({ perSecond, atOnce }, clock, () => {
+    requests += 1
+    budget.spend()
+  })
+  const standing = createStanding(budget, clock)
+  const fail = (method: string, error: unknown): EndpointFailure => {
+    errors += 1
+    const failure = describeFailure(error, url)
+    if (failure.kind === 'unreachable' || failure.kind === 'timeout') wire.drop()
+    if (failure.kind === 'throttled' || failure.kind === 'exhausted') limiter.refused()
+    return new EndpointFailure(name, method, failure, error)
+  }
+
+  const endpoint: Endpoint = {
+    name,
+    isSocket: wire.isSocket,
+    abilities: createAbilities(clock),
+    standing,
+    limiter,
+    logRange: initialLogRange(MAX_LOG_RANGE_BLOCKS),
+    chainVerified: false,
+    client: null,
+    lies: 0,
+    async request(method, params, { priority, signal } = { priority: 'live', signal: NEVER }) {
+      await limiter.enter(priority, signal)
+      const started = clock.monotonic()
+      try {
+        const answer = await wire.request(method, params)
+        standing.noteLatency(clock.monotonic() - started)
+        return answer
+      } catch (error) {
+        throw fail(method, error)
+      } finally {
+        limiter.leave()
+      }
+    },
+    async subscribe(params, onData, onEnd) {
+      try {
+        return await wire.subscribe(params, onData, onEnd)
+      } catch (error) {
+        throw fail('eth_subscribe', error)
+      }
+    },
+    reset: wire.drop,
+    health: () => healthOf(endpoint, budget, { requests, errors }),
+    async close() {
+      wire.drop()
+      await budget.flush()
+    },
+  }
+  return endpoint
+}
+
+function healthOf(
+  { name, client, lies, abilities, standing, limiter }: Endpoint,
+  budget: Budget,
+  counters: { readonly requests: number; readonly errors: number },
+): EndpointHealth {
+  const { barredBy, failuresInARow, lastError, latencyMs, head } = standing
+  const { pace, underWay, waiting } = limiter
+  const lags = head !== null && standing.lacks(head + 1)
+  return {
+    name,
+    client,
+    ...counters,
+    lies,
+    lastError,
+    state: barredBy ?? (failuresInARow >= FAILURES_OF_UNHEALTHY ? 'failing' : lags ? 'lagging' : 'ok'),
+    healthy: failuresInARow < FAILURES_OF_UNHEALTHY && barredBy === null,
+    latencyMs: latencyMs === null ? null : Math.round(latencyMs),
+    head,
+    underWay,
+    waiting,
+    perSecond: pace.perSecond,
+    today: budget.today.requests,
+    perDay: budget.today.perDay,
+    abilities: abilities.known(),
+  }
+}
+
+/** A viem transport: HTTP, or a websocket that is opened anew when it closed. */
+function openWire(url: string, timeoutMs: number) {
   const isSocket = /^wss?:/i.test(url)
   const options = { retryCount: 0, timeout: timeoutMs }
   const transport = isSocket
@@ -60,80 +171,40 @@ export function createEndpoint(url: string, name: string, clock: Clock, timeoutM
     : http(url, { ...options, maxResponseBodySize: MAX_RESPONSE_BYTES })({})
   const send = transport.request as unknown as Request
   let client: SocketClient | null = null
-  let requests = 0
-  let errors = 0
-  let lastError: string | null = null
-  let latencyMs: number | null = null
 
   /** viem keeps a socket that closed or fell silent, and fails on it for good: it is let go, and the next question opens another. */
-  const dropSocket = () => {
+  const drop = () => {
     const dropped = client
     client = null
     dropped?.close()
   }
-  const openSocket = async () => {
+  const open = async () => {
     if (!isSocket) return
-    if (client !== null && client.socket.readyState !== WebSocket.OPEN) dropSocket()
+    if (client !== null && client.socket.readyState !== WebSocket.OPEN) drop()
     const { getRpcClient } = transport.value as unknown as { getRpcClient: () => Promise<SocketClient> }
-    client = await getRpcClient()
+    // A server may accept a connection and never say a word.
+    const opened = await within(timeoutMs, getRpcClient())
+    if (opened === null) throw new Error('The connection took too long to open.')
+    client = opened
   }
-
-  const endpoint: Endpoint = {
-    name,
+  return {
     isSocket,
-    capabilities: { blockReceipts: true },
-    chainVerified: false,
-    consecutiveFailures: 0,
-    restsUntil: 0,
-    async request(method, params) {
-      const started = clock.monotonic()
-      requests += 1
-      try {
-        await openSocket()
-        const answer = await send({ method, params })
-        const took = clock.monotonic() - started
-        latencyMs = latencyMs === null ? took : latencyMs * 0.9 + took * 0.1
-        return answer
-      } catch (error) {
-        errors += 1
-        const failure = describeFailure(error, url)
-        if (failure.kind === 'unreachable') dropSocket()
-        throw new EndpointFailure(name, method, failure, error)
+    drop,
+    async request(method: string, params: readonly unknown[]): Promise<unknown> {
+      await open()
+      return send({ method, params })
+    },
+    async subscribe(
+      params: readonly unknown[],
+      onData: (data: unknown) => void,
+      onEnd: () => void,
+    ): Promise<() => Promise<void>> {
+      await open()
+      const { subscribe } = transport.value as unknown as { subscribe: Subscribe }
+      const { unsubscribe } = await subscribe({ params, onData: ({ result }) => onData(result), onError: onEnd })
+      return async () => {
+        await unsubscribe()
       }
-    },
-    async subscribe(params, onData, onEnd) {
-      try {
-        await openSocket()
-        const { subscribe } = transport.value as unknown as { subscribe: Subscribe }
-        const { unsubscribe } = await subscribe({ params, onData: ({ result }) => onData(result), onError: onEnd })
-        return async () => {
-          await unsubscribe()
-        }
-      } catch (error) {
-        throw new EndpointFailure(name, 'eth_subscribe', describeFailure(error, url), error)
-      }
-    },
-    noteFailure(message, restMs) {
-      const now = clock.monotonic()
-      // What failed side by side failed once: the rest must not grow with the number of questions that were under way.
-      if (now >= endpoint.restsUntil) endpoint.consecutiveFailures += 1
-      endpoint.restsUntil = Math.max(endpoint.restsUntil, now + restMs)
-      lastError = message
-    },
-    noteSuccess() {
-      endpoint.consecutiveFailures = 0
-    },
-    health: () => ({
-      name,
-      requests,
-      errors,
-      lastError,
-      healthy: endpoint.consecutiveFailures < CONSECUTIVE_FAILURES_OF_UNHEALTHY,
-      latencyMs: latencyMs === null ? null : Math.round(latencyMs),
-    }),
-    async close() {
-      client?.close()
     },
   }
-  return endpoint
 }

@@ -12,6 +12,9 @@ export type FailureKind =
   | 'unreachable'
   /** Too many requests, or a quota: leave it alone for a while. */
   | 'throttled'
+  | 'timeout'
+  | 'exhausted'
+  | 'range-too-large'
   /** The method is not there: use another way on this endpoint. */
   | 'unsupported'
   /** The node has forgotten the filter, or another node behind the same address made it. */
@@ -122,6 +125,7 @@ function firstLine(text: string): string {
 export class EndpointFailure extends AppError {
   readonly kind: FailureKind
   readonly retryAfterMs: number | null
+  readonly range: { suggestedBlocks: number | null } | null = null
 
   constructor(endpoint: string, method: string, failure: Failure, cause: unknown) {
     const code =

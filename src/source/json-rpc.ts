@@ -2,39 +2,48 @@
  * The source on JSON-RPC nodes: each question, how its answer is checked, and what is asked instead where a method is missing.
  */
 
-import pMap from 'p-map'
 import { numberToHex } from 'viem/utils'
-import type { Address, Hash, Header } from '../core/types.ts'
-import { joinBlock, type RawReceipt } from '../core/validate.ts'
-import { AppError } from '../errors.ts'
+import type { Priority } from '../core/budget.ts'
+import type { Address, Header, Hex } from '../core/types.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
+import { askBlock, askNextBlock, inconsistent, type Verification } from './blocks.ts'
+import { createBudget, type RequestLedger } from './budget.ts'
 import { createEndpoint, type Endpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
+import { watchHeads } from './heads.ts'
+import { askHistory } from './history.ts'
 import { watchMempool } from './mempool.ts'
-import {
-  parseBlock,
-  parseBytes,
-  parseHeader,
-  parseLocation,
-  parseQuantity,
-  parseReceipt,
-  parseReceipts,
-} from './parse.ts'
-import { createPool } from './pool.ts'
+import { parseBytes, parseHeader, parseLocation, parseQuantity } from './parse.ts'
+import { type Asker, createPool, type Pool } from './pool.ts'
+import { probeAbilities } from './probe.ts'
 import type { Source, TagAnswer } from './source.ts'
 import { askTestimonies, askWitnesses } from './witness.ts'
 
-/** Receipts asked one by one, where a node can't give them by block. */
-const RECEIPTS_AT_ONCE = 8
-
+/** Requests under way at one endpoint at once, where the chain file says nothing. */
+const AT_ONCE = 16
 /** An endpoint on another branch than the one that is believed is left alone until it may have come over. */
 const DISTRUSTED_REST_MS = 10_000
+
+export type RpcLimits = {
+  readonly requestsPerSecond?: number | undefined
+  readonly concurrency?: number | undefined
+  readonly requestsPerDay?: number | undefined
+}
 
 export type SourceOptions = {
   readonly chainId: number
   readonly urls: readonly string[]
   /** What may be shown of a URL. */
   readonly displayUrl: (url: string) => string
+  /** Of each endpoint. */
+  readonly limits?: RpcLimits
+  readonly verification?: Verification['level']
+  /** For how much live following needs of a day's requests. */
+  readonly blockTimeSeconds?: number
+  /** Where requests of all processes are added up; without it each process counts alone. */
+  readonly ledger?: RequestLedger
+  /** What an operator should know. */
+  readonly onTrouble?: (facts: object, message: string) => void
   readonly clock?: Clock
   /** How long one answer is waited for. */
   readonly requestTimeoutMs?: number
@@ -42,54 +51,92 @@ export type SourceOptions = {
 
 /** @throws nothing: endpoints are first asked when the first question comes. */
 export function createJsonRpcSource(options: SourceOptions): Source {
-  const { chainId, urls, displayUrl, clock = systemClock, requestTimeoutMs } = options
-  const endpoints = urls.map(url => createEndpoint(url, displayUrl(url), clock, requestTimeoutMs))
+  const { chainId, clock = systemClock } = options
+  const endpoints = openEndpoints(options, clock)
   const pool = createPool(chainId, endpoints, clock)
+  return sourceOf(pool, verificationOf(options), clock, options, 'live')
+}
 
+function openEndpoints(options: SourceOptions, clock: Clock): Endpoint[] {
+  const { chainId, urls, displayUrl, limits = {}, blockTimeSeconds = 12, ledger = null, requestTimeoutMs } = options
+  const names = urls.map(displayUrl)
+  return urls.map((url, index) => {
+    const shown = names[index] ?? ''
+    // Two keys at one provider are two endpoints.
+    const earlier = names.slice(0, index).filter(other => other === shown).length
+    const name = earlier === 0 ? shown : `${shown} (${earlier + 1})`
+    const perDay = limits.requestsPerDay ?? null
+    return createEndpoint(
+      {
+        url,
+        name,
+        budget: createBudget({ chainId, endpoint: name, perDay, blockTimeSeconds, ledger }, clock),
+        perSecond: limits.requestsPerSecond ?? null,
+        atOnce: limits.concurrency ?? AT_ONCE,
+        timeoutMs: requestTimeoutMs,
+      },
+      clock,
+    )
+  })
+}
+
+/** What could not be proved is told once for each reason: it is news for an operator, not for each block. */
+function verificationOf({ verification = 'basic', onTrouble }: SourceOptions): Verification {
+  const told = new Set<string>()
   return {
-    chainId,
-    head: signal =>
-      pool.attempt(
-        async endpoint => parseHeader(await endpoint.request('eth_getBlockByNumber', ['latest', false])),
-        signal,
-      ),
-    header: (number, signal) => pool.attempt(endpoint => askHeader(endpoint, number), signal),
-    tag: (tag, below, signal) => pool.attempt(endpoint => askTag(endpoint, tag, below), signal),
-    block: (number, signal) => pool.attempt(endpoint => askBlock(endpoint, number), signal),
+    level: verification,
+    onUnproved(reason, { name }) {
+      if (told.has(reason)) return
+      told.add(reason)
+      onTrouble?.({ endpoint: name, reason }, 'Blocks can not be proved by their roots and are verified as `basic`')
+    },
+  }
+}
+
+function sourceOf(
+  pool: Pool,
+  verification: Verification,
+  clock: Clock,
+  options: SourceOptions,
+  priority: Priority,
+): Source {
+  const { endpoints } = pool
+  const ask = <T>(work: (asker: Asker) => Promise<T>, signal: AbortSignal, more: object = {}) =>
+    pool.attempt(work, { signal, priority, ...more })
+  return {
+    chainId: options.chainId,
+    head: signal => askHead(pool, priority, signal),
+    next: (number, turn, signal) =>
+      ask(asker => askNextBlock(asker, number, verification), signal, { height: number, turn }),
+    header: (number, signal) => ask(asker => askHeader(asker, number), signal),
+    tag: (tag, below, signal) => ask(asker => askTag(asker, tag, below), signal, { needs: 'tags' }),
+    block: (number, signal) => ask(asker => askBlock(asker, number, verification), signal, { height: number }),
+    history: (range, interest, signal) =>
+      askHistory(range, interest, { pool, clock, verification, question: { signal, priority } }),
     locate: (hash, signal) =>
-      pool.attempt(async endpoint => {
-        const answer = await endpoint.request('eth_getTransactionByHash', [hash])
+      ask(async ({ request }) => {
+        const answer = await request('eth_getTransactionByHash', [hash])
         return answer === null ? null : parseLocation(answer, hash)
       }, signal),
-    survey: (hash, control, signal) => askTestimonies(pool, endpoints, hash, control, signal),
-    witnesses: (block, signal) => askWitnesses(pool, endpoints, block, signal),
-    distrust: (which, reason) => {
-      for (const index of which) endpoints[index]?.noteFailure(reason, DISTRUSTED_REST_MS)
+    survey: (hash, control, signal) => askTestimonies(pool, hash, control, signal),
+    witnesses: (block, signal) => askWitnesses(pool, block, signal),
+    distrust(which, reason) {
+      for (const index of which) endpoints[index]?.standing.rest(reason, DISTRUSTED_REST_MS)
     },
-    watchPending: (watcher, signal) => watchMempool(pool, endpoints, clock, watcher, signal),
+    watchHeads: (watcher, signal) => watchHeads(pool, clock, watcher, signal),
+    watchPending: (watcher, signal) => watchMempool(pool, clock, watcher, signal),
     nonceAt: async (address, blockNumber, signal) => {
-      const answer = await pool.attempt(
-        endpoint => askState(endpoint, 'eth_getTransactionCount', address, blockNumber),
-        signal,
-      )
+      const answer = await askState(pool, 'eth_getTransactionCount', { address, blockNumber, priority, signal })
       return answer === null ? null : Number(parseQuantity(answer, 'nonce'))
     },
     codeAt: async (address, blockNumber, signal) => {
-      const answer = await pool.attempt(endpoint => askState(endpoint, 'eth_getCode', address, blockNumber), signal)
+      const answer = await askState(pool, 'eth_getCode', { address, blockNumber, priority, signal })
       return answer === null ? null : parseBytes(answer, 'code')
     },
     call: (to, data, blockNumber, signal) =>
-      pool.attempt(async endpoint => {
-        const ask = (block: string) => endpoint.request('eth_call', [{ to, data }, block])
-        try {
-          return parseBytes(await ask(numberToHex(blockNumber)), 'eth_call result')
-        } catch (error) {
-          if (isFailure(error, 'reverted')) return null
-          if (!isFailure(error, 'state-gone')) throw error
-        }
-        const answer = await orNull(ask('latest'), 'reverted')
-        return answer === null ? null : parseBytes(answer, 'eth_call result')
-      }, signal),
+      ask(asker => askCall(asker, to, data, blockNumber), signal, { needs: 'archive' }),
+    probe: signal => probeAbilities(pool, signal),
+    inBackground: () => sourceOf(pool, verification, clock, options, 'backfill'),
     health: () => endpoints.map(endpoint => endpoint.health()),
     async close() {
       await Promise.all(endpoints.map(endpoint => endpoint.close()))
@@ -97,23 +144,45 @@ export function createJsonRpcSource(options: SourceOptions): Source {
   }
 }
 
+/** The head of the endpoint that is asked, unless another one showed a newer one lately: then that one is asked too. */
+async function askHead(pool: Pool, priority: Priority, signal: AbortSignal): Promise<Header> {
+  const newest = Math.max(-1, ...pool.endpoints.map(({ standing }) => standing.recentHead() ?? -1))
+  const ask = async ({ endpoint, request }: Asker) => {
+    const header = parseHeader(await request('eth_getBlockByNumber', ['latest', false]))
+    endpoint.standing.noteHead(header.number)
+    return header
+  }
+  const header = await pool.attempt(ask, { signal, priority, height: newest < 0 ? null : newest })
+  if (header.number >= newest) return header
+  const other = pool.endpoints.find(({ standing }) => (standing.recentHead() ?? -1) > header.number)
+  if (other === undefined) return header
+  try {
+    const second = await pool.once(other, ask, signal)
+    return second.number > header.number ? second : header
+  } catch {
+    return header
+  }
+}
+
 /** Nodes that don't know the tag refuse it in many words, and some answer null before the first finalized block. */
-async function askTag(endpoint: Endpoint, tag: string, below: number | null): Promise<TagAnswer | null> {
+async function askTag(asker: Asker, tag: string, below: number | null): Promise<TagAnswer | null> {
+  const { endpoint, request } = asker
   let header: Header
   try {
-    const answer = await endpoint.request('eth_getBlockByNumber', [tag, false])
+    const answer = await request('eth_getBlockByNumber', [tag, false])
     if (answer === null) return null
     header = parseHeader(answer)
   } catch (error) {
-    if (error instanceof EndpointFailure && error.kind !== 'throttled' && error.facts['kind'] !== 'unreachable')
-      return null
-    throw error
+    const kind = error instanceof EndpointFailure ? error.kind : null
+    if (kind !== 'unsupported' && kind !== 'block-missing' && kind !== 'reverted' && kind !== 'state-gone') throw error
+    return null
   }
-  return { header, below: below !== null && header.number > below ? await askHeader(endpoint, below) : null }
+  endpoint.abilities.note('tags', true)
+  return { header, below: below !== null && header.number > below ? await askHeader(asker, below) : null }
 }
 
-async function askHeader(endpoint: Endpoint, number: number): Promise<Header | null> {
-  const answer = await endpoint.request('eth_getBlockByNumber', [numberToHex(number), false])
+async function askHeader({ endpoint, request }: Asker, number: number): Promise<Header | null> {
+  const answer = await request('eth_getBlockByNumber', [numberToHex(number), false])
   if (answer === null) return null
   const header = parseHeader(answer)
   if (header.number !== number)
@@ -121,63 +190,45 @@ async function askHeader(endpoint: Endpoint, number: number): Promise<Header | n
   return header
 }
 
-async function askBlock(endpoint: Endpoint, number: number) {
-  const [block, receipts] = await Promise.all([
-    endpoint.request('eth_getBlockByNumber', [numberToHex(number), true]).then(async answer => {
-      if (answer === null) throw inconsistent(endpoint, `block ${number} is not there yet`)
-      return parseBlock(answer)
-    }),
-    askReceiptsOfBlock(endpoint, number),
-  ])
-  const joined = joinBlock(
-    number,
-    block,
-    receipts ??
-      (await askReceiptsOneByOne(
-        endpoint,
-        block.transactions.map(({ hash }) => hash),
-      )),
-  )
-  if (!joined.ok) throw inconsistent(endpoint, joined.problem, number)
-  return joined.block
-}
-
-/** null where the endpoint has no such method. */
-async function askReceiptsOfBlock(endpoint: Endpoint, number: number): Promise<RawReceipt[] | null> {
-  if (!endpoint.capabilities.blockReceipts) return null
+/** With the state at a block; where that is gone, or never was there, with that of the head. */
+async function askCall({ request }: Asker, to: Address, data: Hex, blockNumber: number): Promise<Hex | null> {
+  const ask = (block: string) => request('eth_call', [{ to, data }, block])
   try {
-    const answer = await endpoint.request('eth_getBlockReceipts', [numberToHex(number)])
-    if (answer === null) throw inconsistent(endpoint, `the receipts of block ${number} are not there yet`)
-    return parseReceipts(answer)
+    return parseBytes(await ask(numberToHex(blockNumber)), 'eth_call result')
   } catch (error) {
-    if (!isFailure(error, 'unsupported')) throw error
-    endpoint.capabilities.blockReceipts = false
-    return null
+    if (isFailure(error, 'reverted')) return null
+    if (!isFailure(error, 'state-gone')) throw error
   }
+  const answer = await orNull(ask('latest'), 'reverted')
+  return answer === null ? null : parseBytes(answer, 'eth_call result')
 }
 
-async function askReceiptsOneByOne(endpoint: Endpoint, hashes: readonly Hash[]): Promise<RawReceipt[]> {
-  return pMap(
-    hashes,
-    async hash => {
-      const answer = await endpoint.request('eth_getTransactionReceipt', [hash])
-      if (answer === null) throw inconsistent(endpoint, `the receipt of ${hash} is not there yet`)
-      return parseReceipt(answer)
-    },
-    { concurrency: RECEIPTS_AT_ONCE },
-  )
+type StateQuestion = {
+  readonly address: Address
+  readonly blockNumber: number
+  readonly priority: Priority
+  readonly signal: AbortSignal
 }
 
-/** State of an account at a block; null where the node keeps it no more. */
-function askState(endpoint: Endpoint, method: string, address: Address, blockNumber: number): Promise<unknown> {
-  return orNull(endpoint.request(method, [address, numberToHex(blockNumber)]), 'state-gone')
-}
-
-function inconsistent(endpoint: Endpoint, problem: string, block?: number): AppError {
-  return new AppError('RPC_INCONSISTENT', `${endpoint.name}: ${problem}.`, {
-    facts: { endpoint: endpoint.name, block },
-    hint: 'It is asked again, and others too; an endpoint that stays so lags behind or is broken.',
-  })
+/** State of an account at a block; null where no endpoint keeps it any more: those that are known to have pruned theirs come last. */
+async function askState(pool: Pool, method: string, question: StateQuestion): Promise<unknown> {
+  const { address, blockNumber, priority, signal } = question
+  const gone = new Set<Endpoint>()
+  for (;;) {
+    const goneBefore = gone.size
+    const answer = await pool.attempt(
+      async ({ endpoint, request }) => {
+        const state = await orNull(request(method, [address, numberToHex(blockNumber)]), 'state-gone')
+        if (state !== null) return state
+        gone.add(endpoint)
+        endpoint.abilities.note('archive', false)
+        return null
+      },
+      { signal, priority, height: blockNumber, needs: 'archive' },
+    )
+    // null from the one that was asked before: all have been.
+    if (answer !== null || gone.size === goneBefore || gone.size >= pool.endpoints.length) return answer
+  }
 }
 
 function isFailure(error: unknown, kind: EndpointFailure['kind']): error is EndpointFailure {

@@ -12,7 +12,7 @@ import type { Hash } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { randomFloat } from '../runtime/random.ts'
-import { sleep } from '../runtime/sleep.ts'
+import { sleep, within } from '../runtime/sleep.ts'
 import type { Endpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
 import { parseBareHash, parseChanges, parseFilterId, parseHashOf, parsePool } from './parse.ts'
@@ -134,7 +134,7 @@ async function openFilter(endpoint: Endpoint, wanted: Filter['gives']): Promise<
     try {
       return { id: await open(true), gives: 'bodies' }
     } catch (error) {
-      if (!(error instanceof EndpointFailure) || error.kind === 'unsupported' || error.kind === 'throttled') throw error
+      if (!(error instanceof EndpointFailure) || LASTING.has(error.kind)) throw error
     }
   }
   return { id: await open(), gives: 'hashes' }
@@ -205,8 +205,9 @@ async function poll(
   while (!signal.aborted) {
     const began = clock.monotonic()
     // The blocks come first: an endpoint that rests is left alone.
-    if (endpoint.restsUntil > began) {
-      await sleep(endpoint.restsUntil - began, signal)
+    const restMs = endpoint.standing.restMs('live')
+    if (restMs > 0) {
+      await sleep(restMs, signal)
       continue
     }
     try {
@@ -218,22 +219,14 @@ async function poll(
       failures += 1
       if (failures >= MAX_FAILURES || isLasting(error)) throw error
     }
-    const restMs = Math.max(pollMs, (clock.monotonic() - began) * REST_PER_WORK)
-    await sleep(failures === 0 ? restMs : restMs + backoffMs(failures - 1, FAILED, randomFloat()), signal)
+    const pauseMs = Math.max(pollMs, (clock.monotonic() - began) * REST_PER_WORK)
+    await sleep(failures === 0 ? pauseMs : pauseMs + backoffMs(failures - 1, FAILED, randomFloat()), signal)
   }
   return 'over'
 }
 
-function isLasting(error: unknown): boolean {
-  return error instanceof EndpointFailure && (error.kind === 'unsupported' || error.kind === 'throttled')
-}
+const LASTING: ReadonlySet<string> = new Set(['unsupported', 'throttled', 'exhausted'])
 
-/** What the work gives, or null when it takes longer. Throws what the work throws. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T | null> {
-  const answered = new AbortController()
-  try {
-    return await Promise.race([work, sleep(ms, answered.signal).then(() => null)])
-  } finally {
-    answered.abort()
-  }
+function isLasting(error: unknown): boolean {
+  return error instanceof EndpointFailure && LASTING.has(error.kind)
 }

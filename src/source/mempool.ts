@@ -39,12 +39,11 @@ type Way = {
 /** @returns at the signal; before it only where there is nothing to ask */
 export async function watchMempool(
   pool: Pool,
-  endpoints: readonly Endpoint[],
   clock: Clock,
   watcher: PendingWatcher,
   signal: AbortSignal,
 ): Promise<void> {
-  const ways = waysOf(endpoints, watcher.polls)
+  const ways = waysOf(pool.endpoints, watcher.polls)
   const onWay = tellOfChanges(watcher)
   while (ways.length > 0 && !signal.aborted) {
     const began = clock.monotonic()
@@ -112,7 +111,7 @@ function postpone(ways: readonly Way[], way: Way, outcome: unknown, now: number)
   } else if (outcome === 'forgotten' || failure?.kind === 'unsupported') {
     const { endpoint, method } = way
     leave(ways, each => each.endpoint === endpoint && each.method === method, now + NOT_OFFERED_MS)
-  } else if (failure?.kind === 'throttled') {
+  } else if (failure?.kind === 'throttled' || failure?.kind === 'exhausted') {
     // Whoever is asked too much is not asked in another way: what is left of its patience is for the blocks.
     const waitMs = Math.max(failure.retryAfterMs ?? 0, backoffMs(way.failures, THROTTLED, randomFloat()))
     leave(ways, each => each.endpoint === way.endpoint, now + waitMs)

@@ -8,7 +8,7 @@
 
 import type { PendingTransaction } from '../core/pending.ts'
 import type { Address, Hash, Header, Hex, Log } from '../core/types.ts'
-import type { RawBlock, RawReceipt } from '../core/validate.ts'
+import type { PlacedLog, RawBlock, RawReceipt } from '../core/validate.ts'
 import { AppError } from '../errors.ts'
 import { type RawAuthorization, recoverAuthority } from './authorization.ts'
 import type { Location } from './source.ts'
@@ -19,6 +19,8 @@ const HASH = /^0x[0-9a-f]{64}$/
 const ADDRESS = /^0x[0-9a-f]{40}$/
 const QUANTITY = /^0x[0-9a-f]{1,64}$/
 const BYTES = /^0x(?:[0-9a-f]{2})*$/
+
+const MAX_CLIENT_LENGTH = 80
 
 /** A block header; of an answer with or without transactions. */
 export function parseHeader(answer: unknown): Header {
@@ -109,6 +111,28 @@ function parseLog(log: Fields): Log {
     data: bytes(log, 'data'),
     logIndex: integer(log, 'logIndex'),
   }
+}
+
+/** `eth_getLogs`. */
+export function parsePlacedLogs(answer: unknown): PlacedLog[] {
+  if (!Array.isArray(answer)) throw bad('logs', 'a list', answer)
+  return answer.map(entry => {
+    const log = fieldsOf(entry, 'log')
+    return {
+      ...parseLog(log),
+      blockNumber: integer(log, 'blockNumber'),
+      blockHash: hash(log, 'blockHash'),
+      transactionHash: hash(log, 'transactionHash'),
+      transactionIndex: integer(log, 'transactionIndex'),
+    }
+  })
+}
+
+/** `web3_clientVersion`: free text, which is shown; so it is cleaned and cut. */
+export function parseClient(answer: unknown): string | null {
+  if (typeof answer !== 'string') return null
+  const text = answer.replace(/[^\x21-\x7e]+/g, ' ').trim()
+  return text === '' ? null : text.slice(0, MAX_CLIENT_LENGTH)
 }
 
 /** `eth_getTransactionByHash`: where it is; without a block, in the mempool. */

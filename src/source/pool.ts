@@ -2,74 +2,138 @@
  * The endpoints of a chain: which one is asked, and what happens when it fails.
  *
  * Always holds: no answer is taken from an endpoint whose chain id was not verified since it last failed; every question ends, by an
- * answer, by an error after a bounded number of attempts, or by the abort signal; an endpoint that fails rests, longer each time.
- * With one endpoint everything still works: it is asked again after its rest.
+ * answer, by an error after a bounded number of attempts, or by the abort signal; an endpoint that fails rests, longer each time, and
+ * one that said how long to leave it alone is left alone for as long. With one endpoint everything still works: it is asked again
+ * after its rest. With several, a question that takes much longer than usual is put to a second one as well, and the first answer
+ * counts: a node that falls silent costs a second or two, not the deadline of a request.
  */
 
-import { type Backoff, backoffMs } from '../core/backoff.ts'
+import type { Priority } from '../core/budget.ts'
+import { hedgeAfterMs, rankEndpoints } from '../core/rank.ts'
 import { AppError, describeError, isRetryable } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { randomFloat } from '../runtime/random.ts'
-import { sleep } from '../runtime/sleep.ts'
-import type { Endpoint } from './endpoint.ts'
+import { sleep, within } from '../runtime/sleep.ts'
+import type { Ability } from './abilities.ts'
+import type { Endpoint, Turn } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
 import { parseQuantity } from './parse.ts'
 
 const ATTEMPTS_PER_ENDPOINT = 3
 const MIN_ATTEMPTS = 6
-const REST: Backoff = { baseMs: 100, maxMs: 30_000 }
-const THROTTLED_REST: Backoff = { baseMs: 1_000, maxMs: 120_000 }
+/** Longer than this nobody waits for an endpoint: one that rests is tried all the same, one that is barred is given up. */
 const MAX_WAIT_MS = 5_000
+/** A block that no endpoint has yet is asked for again after this, longer each time. */
+const LACK_PAUSE_MS = 100
+const MAX_LACK_PAUSE_MS = 2_000
+
+/** An endpoint, for the time of one question. */
+export type Asker = {
+  readonly endpoint: Endpoint
+  request(method: string, params: readonly unknown[]): Promise<unknown>
+}
+
+export type Question = {
+  readonly signal: AbortSignal
+  readonly priority: Priority
+  /** The height that an answer is about: endpoints that are known to lack it are asked last. */
+  readonly height?: number | null
+  /** Endpoints that are known to lack it are asked last. */
+  readonly needs?: Ability
+  /** Among those that can be asked at once, how many are passed over at first: to look around. */
+  readonly turn?: number
+}
+
+type Work<T> = (asker: Asker) => Promise<T>
 
 export type Pool = {
+  readonly endpoints: readonly Endpoint[]
   /** Runs `work` on the best endpoint; on a fault that another one may not have, on the next. */
-  attempt<T>(work: (endpoint: Endpoint) => Promise<T>, signal: AbortSignal): Promise<T>
-  /** Runs `work` on one endpoint and no other, once. */
-  once<T>(endpoint: Endpoint, work: () => Promise<T>, signal: AbortSignal): Promise<T>
+  attempt<T>(work: Work<T>, question: Question): Promise<T>
+  /** Runs `work` on one endpoint and no other, once; not while it is barred. */
+  once<T>(endpoint: Endpoint, work: Work<T>, signal: AbortSignal): Promise<T>
+}
+
+/** What an endpoint said of a block: that it has none (yet). No fault of it, but another one may have it. */
+export class LackingBlock extends AppError {
+  readonly blockNumber: number
+
+  constructor(endpoint: Endpoint, blockNumber: number, what: string) {
+    super('RPC_INCONSISTENT', `${endpoint.name}: ${what} ${blockNumber} is not there yet.`, {
+      facts: { endpoint: endpoint.name, block: blockNumber },
+      hint: 'It is asked again, and others too; an endpoint that stays so lags behind or is broken.',
+    })
+    this.blockNumber = blockNumber
+  }
 }
 
 export function createPool(chainId: number, endpoints: readonly Endpoint[], clock: Clock): Pool {
-  const attempts = Math.max(MIN_ATTEMPTS, endpoints.length * ATTEMPTS_PER_ENDPOINT)
+  const maxAttempts = Math.max(MIN_ATTEMPTS, endpoints.length * ATTEMPTS_PER_ENDPOINT)
+  const ask = async <T>(endpoint: Endpoint, work: Work<T>, turn: Turn): Promise<T> => {
+    const asker: Asker = { endpoint, request: (method, params) => endpoint.request(method, params, turn) }
+    if (!endpoint.chainVerified) await verifyChain(asker, chainId)
+    return work(asker)
+  }
 
-  /** The endpoint that has rested and failed least; if all rest, the one that wakes first. */
-  const choose = (): Endpoint => {
-    const now = clock.monotonic()
-    const [best] = endpoints.toSorted(
-      (a, b) =>
-        Math.max(a.restsUntil - now, 0) - Math.max(b.restsUntil - now, 0) ||
-        a.consecutiveFailures - b.consecutiveFailures,
-    )
-    if (best === undefined) throw new AppError('CONFIG_INVALID', `Chain ${chainId} has no RPC endpoint.`)
-    return best
+  /** One endpoint; if it takes long, another one besides. The first answer counts, or the last error. */
+  const race = async <T>(first: Endpoint, work: Work<T>, question: Question): Promise<T> => {
+    const { signal, priority } = question
+    const running = new Map<Endpoint, Promise<Outcome<T>>>()
+    const start = (endpoint: Endpoint) =>
+      running.set(endpoint, judge(endpoint, abortable(ask(endpoint, work, { priority, signal }), signal)))
+    const began = clock.monotonic()
+    start(first)
+    let hedgeMs: number | null = endpoints.length > 1 ? hedgeAfterMs(first.standing.latencyMs) : null
+    for (;;) {
+      const settled = Promise.race(running.values())
+      const outcome = await (hedgeMs === null ? settled : within(hedgeMs, settled))
+      if (outcome === null) {
+        hedgeMs = null
+        const second = choose(endpoints, question).find(one => one !== first && one.standing.restMs(priority) === 0)
+        if (second !== undefined) start(second)
+        continue
+      }
+      running.delete(outcome.endpoint)
+      if (outcome.ok) {
+        // Who is still busy with it is at least as slow as this.
+        for (const slower of running.keys()) slower.standing.noteLatency(clock.monotonic() - began)
+        return outcome.answer
+      }
+      if (running.size === 0 || !isRetryable(outcome.error)) throw outcome.error
+    }
   }
 
   return {
+    endpoints,
     async once(endpoint, work, signal) {
-      if (!endpoint.chainVerified) await abortable(verifyChain(endpoint, chainId), signal)
-      return abortable(work(), signal)
+      const barredMs = endpoint.standing.barredMs('live')
+      if (barredMs > 0) throw barred(chainId, [endpoint], barredMs)
+      return abortable(ask(endpoint, work, { priority: 'live', signal }), signal)
     },
-    async attempt(work, signal) {
+    async attempt(work, question) {
+      const { signal, priority, turn } = question
       let last: unknown
-      for (let attempt = 0; attempt < attempts; attempt += 1) {
-        const endpoint = choose()
-        await sleep(Math.min(Math.max(endpoint.restsUntil - clock.monotonic(), 0), MAX_WAIT_MS), signal)
-        if (signal.aborted) throw new AppError('ABORTED', 'The question was given up because the daemon stops.')
+      let lacking = 0
+      for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+        const [endpoint] = choose(endpoints, attempt === 0 && turn !== undefined ? question : { ...question, turn: 0 })
+        if (endpoint === undefined) throw new AppError('CONFIG_INVALID', `Chain ${chainId} has no RPC endpoint.`)
+        const barredMs = endpoint.standing.barredMs(priority)
+        if (barredMs > MAX_WAIT_MS) throw barred(chainId, endpoints, barredMs)
+        await sleep(Math.min(endpoint.standing.restMs(priority), MAX_WAIT_MS), signal)
+        if (signal.aborted) throw aborted()
         try {
-          if (!endpoint.chainVerified) await abortable(verifyChain(endpoint, chainId), signal)
-          const answer = await abortable(work(endpoint), signal)
-          endpoint.noteSuccess()
-          return answer
+          return await race(endpoint, work, question)
         } catch (error) {
           if (!isRetryable(error)) throw error
           last = error
-          // Behind the same address there may be another node by now.
-          if (error instanceof EndpointFailure && error.kind === 'unreachable') endpoint.chainVerified = false
-          endpoint.noteFailure(describeError(error), restAfter(error, endpoint.consecutiveFailures))
+          if (!(error instanceof LackingBlock)) continue
+          lacking += 1
+          const pauses = lacking - endpoints.length
+          if (pauses >= 0) await sleep(Math.min(LACK_PAUSE_MS * 2 ** pauses, MAX_LACK_PAUSE_MS), signal)
         }
       }
       throw last instanceof AppError && last.code === 'RPC_INCONSISTENT'
         ? last
-        : new AppError('RPC_UNAVAILABLE', `No endpoint of chain ${chainId} answered after ${attempts} attempts.`, {
+        : new AppError('RPC_UNAVAILABLE', `No endpoint of chain ${chainId} answered after ${maxAttempts} attempts.`, {
             facts: { chain: chainId, endpoints: endpoints.length, last: describeError(last) },
             hint: 'The daemon goes on trying; check the endpoints with `doctor`.',
             cause: last,
@@ -78,17 +142,53 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
   }
 }
 
-function restAfter(error: unknown, failuresBefore: number): number {
-  const kind = error instanceof EndpointFailure ? error.kind : null
-  if (kind === 'throttled') {
-    const asked = error instanceof EndpointFailure ? error.retryAfterMs : null
-    return Math.max(asked ?? 0, backoffMs(failuresBefore, THROTTLED_REST, randomFloat()))
-  }
-  return backoffMs(failuresBefore, REST, randomFloat())
+/** The endpoints, best first. */
+function choose(endpoints: readonly Endpoint[], question: Question): Endpoint[] {
+  const { height = null, needs, priority, turn = 0 } = question
+  const standings = endpoints.map(({ standing, limiter, abilities }) => {
+    const rank = standing.rank(height, priority, limiter.underWay >= limiter.pace.atOnce)
+    return needs === undefined || abilities.may(needs) ? rank : { ...rank, lacks: true }
+  })
+  const ranked = rankEndpoints(standings).flatMap(index => endpoints[index] ?? [])
+  const ready = ranked.filter(({ standing }) => standing.restMs(priority) === 0)
+  const passed = ready.length > 1 ? turn % ready.length : 0
+  return [...ready.slice(passed), ...ready.slice(0, passed), ...ranked.filter(one => !ready.includes(one))]
 }
 
-async function verifyChain(endpoint: Endpoint, chainId: number): Promise<void> {
-  const answered = Number(parseQuantity(await endpoint.request('eth_chainId', []), 'chain id'))
+type Outcome<T> =
+  | { readonly endpoint: Endpoint; readonly ok: true; readonly answer: T }
+  | { readonly endpoint: Endpoint; readonly ok: false; readonly error: unknown }
+
+/** Notes how it went, also for an answer that comes too late to count. Never rejects. */
+async function judge<T>(endpoint: Endpoint, work: Promise<T>): Promise<Outcome<T>> {
+  try {
+    const answer = await work
+    endpoint.standing.noteSuccess()
+    return { endpoint, ok: true, answer }
+  } catch (error) {
+    if (isRetryable(error)) noteFailure(endpoint, error)
+    return { endpoint, ok: false, error }
+  }
+}
+
+function noteFailure(endpoint: Endpoint, error: unknown): void {
+  const { standing } = endpoint
+  if (error instanceof LackingBlock) {
+    standing.noteLack(error.blockNumber)
+    return
+  }
+  const failure = error instanceof EndpointFailure ? error : null
+  // What it can't do is known from here on, and says nothing of how well it does the rest.
+  if (failure?.kind === 'unsupported') return
+  if (failure === null && error instanceof AppError) endpoint.lies += 1
+  // Behind the same address there may be another node by now.
+  if (failure?.kind === 'unreachable' || failure?.kind === 'timeout') endpoint.chainVerified = false
+  const what = failure?.kind === 'throttled' || failure?.kind === 'exhausted' ? failure.kind : 'failed'
+  standing.noteFailure(describeError(error), what, failure?.retryAfterMs ?? null)
+}
+
+async function verifyChain({ endpoint, request }: Asker, chainId: number): Promise<void> {
+  const answered = Number(parseQuantity(await request('eth_chainId', []), 'chain id'))
   if (answered !== chainId) {
     throw new AppError('RPC_WRONG_CHAIN', `${endpoint.name} serves chain ${answered}, not ${chainId}.`, {
       facts: { endpoint: endpoint.name, expected: chainId, answered },
@@ -98,14 +198,26 @@ async function verifyChain(endpoint: Endpoint, chainId: number): Promise<void> {
   endpoint.chainVerified = true
 }
 
+function barred(chainId: number, endpoints: readonly Endpoint[], ms: number): AppError {
+  const reasons = endpoints.map(({ name, standing }) => `${name}: ${standing.barredBy ?? 'budget'}`).join(', ')
+  return new AppError('RPC_UNAVAILABLE', `Chain ${chainId} has no endpoint that may be asked now (${reasons}).`, {
+    facts: { chain: chainId, forSeconds: Math.ceil(ms / 1000), last: endpoints[0]?.standing.lastError ?? null },
+    hint: 'They asked to be left alone, or their daily budget is spent; the daemon goes on by itself. More endpoints help, or a larger plan.',
+  })
+}
+
 /** Settles with the work, or rejects as soon as the signal aborts; what the work then still does is nobody's business. */
 async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
-  const onAbort = () => reject(new AppError('ABORTED', 'The question was given up because the daemon stops.'))
+  const onAbort = () => reject(aborted())
   signal.addEventListener('abort', onAbort, { once: true })
   try {
     return await Promise.race([work, promise])
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
+}
+
+function aborted(): AppError {
+  return new AppError('ABORTED', 'The question was given up because the daemon stops.')
 }

@@ -5,8 +5,10 @@
  * `RPC_INCONSISTENT` when what was answered does not fit together, however often it was asked, `ABORTED` after the signal.
  */
 
+import type { Interest } from '../core/interest.ts'
 import type { Witness } from '../core/lineage.ts'
 import type { PendingTransaction } from '../core/pending.ts'
+import type { Range } from '../core/range.ts'
 import type { Address, Block, Hash, Header, Hex } from '../core/types.ts'
 
 export type Tag = 'safe' | 'finalized'
@@ -23,6 +25,13 @@ export type Source = {
   /** The newest block that is known (`eth_getBlockByNumber latest`). */
   head(signal: AbortSignal): Promise<Header>
 
+  /**
+   * The block at a height that may not be there yet: null if it is not, at the price of one request. Does not wait.
+   *
+   * @param turn 0 asks the best endpoint; each further number another one, to see whether the best one stands still
+   */
+  next(number: number, turn: number, signal: AbortSignal): Promise<Block | null>
+
   /** The header at a height of what the node holds for the canonical chain; null if there is none. */
   header(number: number, signal: AbortSignal): Promise<Header | null>
 
@@ -35,6 +44,12 @@ export type Source = {
 
   /** The block at a height with its transactions and receipts, checked to belong together. Waits for nodes that lag behind. */
   block(number: number, signal: AbortSignal): Promise<Block>
+
+  /**
+   * The blocks of a range, in order, at the lowest cost: receipts only of transactions that interest and of whose outcome no log tells
+   * (`core/interest.ts`). All else is as in `block`. For blocks that are final: the parts are asked one after the other.
+   */
+  history(range: Range, interest: Interest, signal: AbortSignal): Promise<Block[]>
 
   /** Where one node has a transaction: in a block, in its mempool, or (null) nowhere that it knows of. */
   locate(hash: Hash, signal: AbortSignal): Promise<Location | null>
@@ -50,6 +65,12 @@ export type Source = {
 
   /** Leaves endpoints alone for a while, as witnesses named them. @param reason for `status` */
   distrust(endpoints: readonly number[], reason: string): void
+
+  /**
+   * Tells of new heads as websockets announce them, as hints to look: late, twice, or of another branch. Goes on until the signal; ends
+   * before it only where no endpoint is a websocket. Never throws.
+   */
+  watchHeads(watcher: HeadWatcher, signal: AbortSignal): Promise<void>
 
   /**
    * Tells of transactions that wait in a mempool, in the best way that an endpoint offers: a websocket that tells bodies; if HTTP may
@@ -70,10 +91,23 @@ export type Source = {
    */
   call(to: Address, data: Hex, blockNumber: number, signal: AbortSignal): Promise<Hex | null>
 
+  /** Asks each endpoint what it is and what it can do, for `health`. Never throws. */
+  probe(signal: AbortSignal): Promise<void>
+
+  /** The same source for work that can wait: it yields to what is asked here, and leaves it its part of a daily budget. */
+  inBackground(): Source
+
   /** The state of each endpoint, for `status`. Names without path, query and credentials. */
   health(): readonly EndpointHealth[]
 
   close(): Promise<void>
+}
+
+export type HeadWatcher = {
+  /** A websocket that tells nothing for so long is taken for deaf and opened anew. */
+  readonly silenceMs: number
+  onHead(header: Header, endpoint: string): void
+  onTrouble(facts: object, message: string): void
 }
 
 export type PendingWatcher = {
@@ -99,9 +133,26 @@ export type Testimony = {
 
 export type EndpointHealth = {
   readonly name: string
+  /** What it calls itself (`web3_clientVersion`); null: not known. */
+  readonly client: string | null
   readonly requests: number
   readonly errors: number
+  /** Answers that did not fit together, or contradicted what is proved. */
+  readonly lies: number
   readonly lastError: string | null
+  readonly state: 'ok' | 'lagging' | 'failing' | 'throttled' | 'exhausted' | 'budget'
   readonly healthy: boolean
   readonly latencyMs: number | null
+  /** The newest block that it showed. */
+  readonly head: number | null
+  readonly underWay: number
+  /** Questions that wait for their turn. */
+  readonly waiting: number
+  /** The pace that it lets itself be asked at; null: it never refused, and no limit is set. */
+  readonly perSecond: number | null
+  /** Requests of this day (UTC), and how many there may be. */
+  readonly today: number
+  readonly perDay: number | null
+  /** What it can do: null where it is not known. */
+  readonly abilities: Readonly<Record<string, boolean | null>>
 }

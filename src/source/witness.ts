@@ -1,53 +1,58 @@
 /**
  * What each endpoint says by itself, where the word of one is not enough.
  *
- * Always holds: every endpoint is asked, each once, side by side; one that fails is silent and stops nobody.
+ * Always holds: every endpoint is heard that may be asked, side by side; one that fails, or asked to be left alone, is silent and
+ * stops nobody; while all agree, it costs one request each.
  */
 
 import { numberToHex } from 'viem/utils'
 import type { Witness } from '../core/lineage.ts'
 import type { Hash } from '../core/types.ts'
-import type { Endpoint } from './endpoint.ts'
 import { parseHeader } from './parse.ts'
-import type { Pool } from './pool.ts'
+import type { Asker, Pool } from './pool.ts'
 import type { Testimony } from './source.ts'
 
 /** Which block each endpoint has at a height: this one, or another. */
-export function askWitnesses(
+export async function askWitnesses(
   pool: Pool,
-  endpoints: readonly Endpoint[],
   block: { readonly number: number; readonly hash: Hash },
   signal: AbortSignal,
 ): Promise<Witness[]> {
-  return Promise.all(endpoints.map((endpoint, index) => askWitness(pool, endpoint, index, block, signal)))
+  const shown = await Promise.all(
+    pool.endpoints.map((endpoint, index) =>
+      pool
+        .once(endpoint, asker => askPlace(asker, block), signal)
+        .catch(() => 'nothing' as const)
+        .then(shows => ({ endpoint: index, shows, headNumber: null })),
+    ),
+  )
+  // How far each branch goes matters only where there is more than one.
+  if (shown.every(({ shows }) => shows === 'ours' || shows === 'nothing')) return shown
+  return Promise.all(shown.map(witness => withHead(pool, witness, signal)))
 }
 
-async function askWitness(
-  pool: Pool,
-  endpoint: Endpoint,
-  index: number,
+async function askPlace(
+  { request }: Asker,
   { number, hash }: { readonly number: number; readonly hash: Hash },
-  signal: AbortSignal,
-): Promise<Witness> {
+): Promise<Witness['shows']> {
+  const answer = await request('eth_getBlockByNumber', [numberToHex(number), false])
+  if (answer === null) return 'none'
+  const header = parseHeader(answer)
+  // The block of another height says nothing about this one.
+  if (header.number !== number) return 'nothing'
+  return header.hash === hash ? 'ours' : 'other'
+}
+
+async function withHead(pool: Pool, witness: Witness, signal: AbortSignal): Promise<Witness> {
+  const endpoint = pool.endpoints[witness.endpoint]
+  if (endpoint === undefined || witness.shows === 'nothing') return witness
+  const ask = async ({ request }: Asker) => parseHeader(await request('eth_getBlockByNumber', ['latest', false]))
   try {
-    return await pool.once(
-      endpoint,
-      async () => {
-        const [answer, head] = await Promise.all([
-          endpoint.request('eth_getBlockByNumber', [numberToHex(number), false]),
-          endpoint.request('eth_getBlockByNumber', ['latest', false]),
-        ])
-        const headNumber = parseHeader(head).number
-        if (answer === null) return { endpoint: index, shows: 'none' as const, headNumber }
-        const header = parseHeader(answer)
-        // The block of another height says nothing about this one.
-        if (header.number !== number) return { endpoint: index, shows: 'nothing' as const, headNumber: null }
-        return { endpoint: index, shows: header.hash === hash ? ('ours' as const) : ('other' as const), headNumber }
-      },
-      signal,
-    )
+    const { number: headNumber } = await pool.once(endpoint, ask, signal)
+    endpoint.standing.noteHead(headNumber)
+    return { ...witness, headNumber }
   } catch {
-    return { endpoint: index, shows: 'nothing', headNumber: null }
+    return { ...witness, shows: 'nothing' }
   }
 }
 
@@ -57,32 +62,22 @@ async function askWitness(
  */
 export function askTestimonies(
   pool: Pool,
-  endpoints: readonly Endpoint[],
   hash: Hash,
   control: Hash | null,
   signal: AbortSignal,
 ): Promise<Testimony[]> {
-  return Promise.all(endpoints.map(endpoint => askTestimony(pool, endpoint, hash, control, signal)))
+  return Promise.all(
+    pool.endpoints.map(async endpoint => ({
+      endpoint: endpoint.name,
+      says: await pool
+        .once(endpoint, asker => askTestimony(asker, hash, control), signal)
+        .catch(() => 'silent' as const),
+    })),
+  )
 }
 
-async function askTestimony(
-  pool: Pool,
-  endpoint: Endpoint,
-  hash: Hash,
-  control: Hash | null,
-  signal: AbortSignal,
-): Promise<Testimony> {
-  const says = await pool
-    .once(
-      endpoint,
-      async () => {
-        if ((await endpoint.request('eth_getTransactionByHash', [hash])) !== null) return 'found' as const
-        if (control === null) return 'forgetful' as const
-        const known = await endpoint.request('eth_getTransactionByHash', [control])
-        return known === null ? ('forgetful' as const) : ('none' as const)
-      },
-      signal,
-    )
-    .catch(() => 'silent' as const)
-  return { endpoint: endpoint.name, says }
+async function askTestimony({ request }: Asker, hash: Hash, control: Hash | null): Promise<Testimony['says']> {
+  if ((await request('eth_getTransactionByHash', [hash])) !== null) return 'found'
+  if (control === null) return 'forgetful'
+  return (await request('eth_getTransactionByHash', [control])) === null ? 'forgetful' : 'none'
 }

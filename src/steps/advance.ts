@@ -43,11 +43,13 @@ export type AdvanceInput = {
   readonly tags: Tags
   readonly lease: Lease
   readonly dispute: Dispute
+  /** Those of the range, where they were fetched already. */
+  readonly blocks?: readonly Block[]
 }
 
 export async function advance(context: ChainContext, input: AdvanceInput, signal: AbortSignal): Promise<Advanced> {
   const { checkpoint, range } = input
-  const blocks = await fetchBlocks(context, range, signal)
+  const blocks = input.blocks ?? (await fetchBlocks(context, range, signal))
   const broken = findBreak(checkpoint, blocks)
   if (broken !== null) {
     if (broken.number === range.from) return { kind: 'parted' }
@@ -110,7 +112,7 @@ async function heightOf(tag: TagAnswer | null, last: Block, placeAt: PlaceAt): P
 }
 
 /** Blocks of a range, a few at a time, in order. */
-export function fetchBlocks({ source }: ChainContext, { from, to }: Range, signal: AbortSignal): Promise<Block[]> {
+function fetchBlocks({ source }: ChainContext, { from, to }: Range, signal: AbortSignal): Promise<Block[]> {
   const numbers = Array.from({ length: to - from + 1 }, (_, index) => from + index)
   return pMap(numbers, number => source.block(number, signal), { concurrency: BLOCKS_AT_ONCE, signal })
 }

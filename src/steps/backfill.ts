@@ -10,8 +10,8 @@ import { finalityAfter } from '../core/plan.ts'
 import { intersectRanges, mergeRanges, type Range, type Ranges, splitRanges, subtractRanges } from '../core/range.ts'
 import type { Address, Block } from '../core/types.ts'
 import { AppError } from '../errors.ts'
-import { fetchBlocks } from './advance.ts'
 import type { ChainContext } from './context.ts'
+import { createDownload, type Download } from './download.ts'
 import { matchBlocks } from './match.ts'
 
 /** Blocks of one piece: one transaction, and what a crash may cost. */
@@ -87,23 +87,27 @@ export async function backfill(
   signal: AbortSignal,
 ): Promise<BackfillResult> {
   const pieces = splitRanges(plan.missing, PIECE_BLOCKS)
+  const download = createDownload(context, wallets)
   const downloads: Promise<Block[]>[] = []
-  const download = (index: number) => {
+  const begin = (index: number) => {
     const piece = pieces[index]
     if (piece === undefined) return
-    const blocks = fetchBlocks(context, piece, signal)
+    const blocks = download.fetch(piece, signal)
     // A download that fails while an earlier piece is written is met when its turn comes.
     blocks.catch(() => undefined)
     downloads[index] = blocks
   }
   let result: BackfillResult = { blocks: 0, activities: 0 }
   for (const [index, piece] of pieces.entries()) {
-    for (let ahead = index; ahead <= index + PIECES_AHEAD; ahead += 1)
-      if (downloads[ahead] === undefined) download(ahead)
+    for (let ahead = index; ahead <= index + PIECES_AHEAD; ahead += 1) if (downloads[ahead] === undefined) begin(ahead)
     const blocks = (await downloads[index]) ?? []
     downloads[index] = Promise.resolve([])
     refuseBroken(context, blocks)
-    const activities = await commitPiece(context, piece, blocks, wallets, plan.settledHeight, signal)
+    const activities = await commitPiece(
+      context,
+      { range: piece, blocks, wallets, settled: plan.settledHeight, download },
+      signal,
+    )
     result = { blocks: result.blocks + blocks.length, activities: result.activities + activities }
     await onPiece(result.blocks)
   }
@@ -126,19 +130,23 @@ function refuseBroken({ chain }: ChainContext, blocks: readonly Block[]): void {
   }
 }
 
-async function commitPiece(
-  context: ChainContext,
-  range: Range,
-  blocks: readonly Block[],
-  wallets: readonly Address[] | null,
-  settled: number,
-  signal: AbortSignal,
-): Promise<number> {
+type Piece = {
+  readonly range: Range
+  readonly blocks: readonly Block[]
+  readonly wallets: readonly Address[] | null
+  readonly settled: number
+  readonly download: Download
+}
+
+async function commitPiece(context: ChainContext, piece: Piece, signal: AbortSignal): Promise<number> {
   const { chain, registry, store } = context
+  const { range, wallets, settled, download } = piece
   for (let attempt = 1; ; attempt += 1) {
     await registry.refresh()
     const registryVersion = registry.version
     const sought = await store.sought()
+    // Who was linked meanwhile may take part in transactions of which only the logs are known.
+    const blocks = await download.complete(piece.blocks, sought, signal)
     const matched = await matchBlocks(
       context,
       blocks,

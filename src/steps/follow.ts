@@ -1,12 +1,13 @@
 /**
- * One bounded step of a chain's follower: look at the head, plan, and advance, rewind or wait.
+ * One bounded step of a chain's follower: look for what is new, plan, and advance, rewind or wait.
  *
  * The follower remembers nothing that it could not find out again: its place is in the database and is read at each step, so after
  * any error the next step begins from what really was committed.
  */
 
 import { planStep } from '../core/plan.ts'
-import type { Header } from '../core/types.ts'
+import { isTagDue, noteTag, type TagRhythm, UNKNOWN_TAG } from '../core/tags.ts'
+import type { Block, Header } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import type { Lease, StoredCheckpoint } from '../store/store.ts'
 import { type Advanced, advance, type Tags } from './advance.ts'
@@ -14,6 +15,7 @@ import type { ChainContext } from './context.ts'
 import { createDispute } from './dispute.ts'
 import { watchMissingRows } from './missing.ts'
 import { type Rewound, rewind } from './rewind.ts'
+import { createTip } from './tip.ts'
 
 /** Blocks of one step of catching up. */
 const MAX_BLOCKS = 40
@@ -35,84 +37,157 @@ export type StepOutcome =
 export type StepResult = StepOutcome & { readonly head: Header; readonly checkpoint: StoredCheckpoint | null }
 
 export type Follower = {
-  /** @throws AppError; `REORG_BEYOND_FINALITY` and `CHECKPOINT_AHEAD_OF_ROWS`: the chain stands still until a person acts */
-  step(lease: Lease, signal: AbortSignal): Promise<StepResult>
+  /**
+   * @param told a head that was announced since the last step: a hint
+   * @throws AppError; `REORG_BEYOND_FINALITY` and `CHECKPOINT_AHEAD_OF_ROWS`: the chain stands still until a person acts
+   */
+  step(lease: Lease, signal: AbortSignal, told?: Header | null): Promise<StepResult>
+}
+
+/** What one step works with. */
+type Step = {
+  readonly checkpoint: StoredCheckpoint | null
+  readonly head: Header
+  readonly lease: Lease
+  readonly signal: AbortSignal
+  /** The next block, where it was fetched already. */
+  readonly next: Block | null
 }
 
 export function createFollower(context: ChainContext): Follower {
-  const { chain, clock, source, store } = context
+  const { chain, store } = context
   const dispute = createDispute(context)
   const missing = watchMissingRows(context)
-  let behindSince: number | null = null
-  let tags: Tags = { finalized: null, safe: null }
-  let tagsAskedAt: number | null = null
+  const tags = createTags(context)
+  const tip = createTip()
+  const isPatient = createPatience(context)
 
-  const refreshTags = async (checkpoint: StoredCheckpoint | null, next: number, signal: AbortSignal) => {
-    const dependsOnThem =
-      typeof chain.confirmations !== 'number' || chain.tiers.some(({ confirmations }) => confirmations === 'finalized')
-    if (tagsAskedAt !== null && !dependsOnThem && Math.abs(next - tagsAskedAt) < TAGS_EVERY_BLOCKS) return
-    tags = {
-      finalized: await source.tag('finalized', checkpoint?.number ?? null, signal),
-      safe: chain.confirmations === 'safe' ? await source.tag('safe', checkpoint?.number ?? null, signal) : null,
+  /** The next block where it may be asked for; else null, and the head. */
+  const look = async (checkpoint: StoredCheckpoint | null, told: Header | null, signal: AbortSignal) => {
+    if (checkpoint !== null && told !== null && told.number > checkpoint.number)
+      return { head: told, next: null, asked: 'head' as const }
+    const isSibling = told !== null && told.number === checkpoint?.number && told.hash !== checkpoint.hash
+    if (checkpoint !== null && tip.head !== null && !isSibling && tip.mayAskNext(checkpoint.hash)) {
+      const next = await context.source.next(checkpoint.number + 1, tip.idleLooks, signal)
+      return { head: next ?? tip.head, next, asked: 'next' as const }
     }
-    tagsAskedAt = next
+    return { head: await context.source.head(signal), next: null, asked: 'head' as const }
   }
 
-  const isPatient = () => {
-    behindSince ??= clock.monotonic()
-    return (
-      clock.monotonic() - behindSince < Math.max(PATIENCE_BLOCK_TIMES * chain.blockTimeSeconds * 1000, MIN_PATIENCE_MS)
-    )
-  }
-
-  const follower: Follower = {
-    async step(lease, signal) {
-      const checkpoint = await store.checkpoint(chain.id)
-      refuseHalted(context, checkpoint)
-      await missing.refuse(checkpoint, signal)
-      const head = await source.head(signal)
-      const startBlock = checkpoint?.startBlock ?? (chain.startBlock === 'latest' ? head.number : chain.startBlock)
-      const plan = planStep({
-        checkpoint,
-        head,
-        ownHashAtHead:
-          checkpoint !== null && head.number < checkpoint.number
-            ? ((await store.headerAt(chain.id, head.number))?.hash ?? null)
-            : null,
-        startBlock,
-        maxBlocks: MAX_BLOCKS,
-      })
-      const result = (outcome: StepOutcome): StepResult => ({ ...outcome, head, checkpoint })
-      if (plan.kind !== 'behind') behindSince = null
-      if (plan.kind === 'idle') return result(plan)
-      if (plan.kind === 'advance') {
-        await refreshTags(checkpoint, plan.to, signal)
-        const input = { checkpoint, range: plan, head, startBlock, tags, lease, dispute }
-        const advanced = await advance(context, input, signal)
-        if (advanced.kind === 'advanced') return result(advanced)
-        if (advanced.kind === 'outvoted') {
-          // What was not committed yet is asked of the others in the next step.
-          if (checkpoint === null || advanced.at > checkpoint.number) return result({ kind: 'unsure' })
-          tagsAskedAt = null
-          return result(await rewind(context, { checkpoint, head, lease }, signal))
-        }
+  const take = async (step: Step): Promise<StepOutcome> => {
+    const { checkpoint, head, lease, signal, next } = step
+    const plan = planStep({
+      checkpoint,
+      head,
+      ownHashAtHead:
+        checkpoint !== null && head.number < checkpoint.number
+          ? ((await store.headerAt(chain.id, head.number))?.hash ?? null)
+          : null,
+      startBlock: startBlockOf(context, step),
+      maxBlocks: MAX_BLOCKS,
+    })
+    if (plan.kind === 'idle') return plan
+    if (plan.kind === 'advance') {
+      await tags.refresh(checkpoint, plan.to, signal)
+      const advanced = await advance(
+        context,
+        {
+          checkpoint,
+          range: plan,
+          head,
+          startBlock: startBlockOf(context, step),
+          tags: tags.known(),
+          lease,
+          dispute,
+          ...(next === null ? {} : { blocks: [next] }),
+        },
+        signal,
+      )
+      if (advanced.kind === 'advanced') return advanced
+      if (advanced.kind === 'outvoted') {
+        // What was not committed yet is asked of the others in the next step.
+        if (checkpoint === null || advanced.at > checkpoint.number) return { kind: 'unsure' }
+        return back(checkpoint, step)
       }
-      if (plan.kind === 'behind' && isPatient()) return result({ kind: 'behind' })
-      behindSince = null
-      if (checkpoint === null) return result({ kind: 'unsure' })
-      // Nothing is taken back on one answer: every endpoint is heard on the block at our own height.
-      if ((await dispute.judge(checkpoint, signal)) !== 'leave') return result({ kind: 'unsure' })
-      tagsAskedAt = null
-      return result(await rewind(context, { checkpoint, head, lease }, signal))
-    },
+    }
+    if (plan.kind === 'behind' && isPatient()) return { kind: 'behind' }
+    isPatient.restart()
+    if (checkpoint === null) return { kind: 'unsure' }
+    // Nothing is taken back on one answer: every endpoint is heard on the block at our own height.
+    if ((await dispute.judge(checkpoint, signal)) !== 'leave') return { kind: 'unsure' }
+    return back(checkpoint, step)
   }
+
+  const back = (checkpoint: StoredCheckpoint, { head, lease, signal }: Step): Promise<Rewound> => {
+    tags.forget()
+    return rewind(context, { checkpoint, head, lease }, signal)
+  }
+
+  const stepOnce = async (lease: Lease, signal: AbortSignal, told: Header | null): Promise<StepResult> => {
+    const checkpoint = await store.checkpoint(chain.id)
+    refuseHalted(context, checkpoint)
+    await missing.refuse(checkpoint, signal)
+    const { head, next, asked } = await look(checkpoint, told, signal)
+    const outcome = await take({ checkpoint, head, lease, signal, next })
+    if (outcome.kind !== 'behind') isPatient.restart()
+    const isAtHead = outcome.kind === 'idle' || (outcome.kind === 'advanced' && outcome.to === head.number)
+    if (!isAtHead) tip.leave()
+    else if (asked === 'head') tip.reached(head)
+    else if (next !== null) tip.advanced(head)
+    if (outcome.kind === 'idle') tip.looked()
+    return { ...outcome, head, checkpoint }
+  }
+
   return {
-    async step(lease, signal) {
+    async step(lease, signal, told = null) {
       try {
-        return await follower.step(lease, signal)
+        return await stepOnce(lease, signal, told)
       } catch (error) {
         missing.lookAgain()
+        tip.leave()
         throw error
+      }
+    },
+  }
+}
+
+function startBlockOf({ chain }: ChainContext, { checkpoint, head }: Step): number {
+  return checkpoint?.startBlock ?? (chain.startBlock === 'latest' ? head.number : chain.startBlock)
+}
+
+/** A head below the checkpoint is waited for, for a while. */
+function createPatience({ chain, clock }: ChainContext) {
+  const patienceMs = Math.max(PATIENCE_BLOCK_TIMES * chain.blockTimeSeconds * 1000, MIN_PATIENCE_MS)
+  let since: number | null = null
+  const isPatient = () => {
+    since ??= clock.monotonic()
+    return clock.monotonic() - since < patienceMs
+  }
+  isPatient.restart = () => {
+    since = null
+  }
+  return isPatient
+}
+
+/** The tags as they were when they last were worth a question. */
+function createTags({ chain, source }: ChainContext) {
+  const dependsOnThem =
+    typeof chain.confirmations !== 'number' || chain.tiers.some(({ confirmations }) => confirmations === 'finalized')
+  const atLeast = dependsOnThem ? 1 : TAGS_EVERY_BLOCKS
+  let tags: Tags = { finalized: null, safe: null }
+  let rhythms: { finalized: TagRhythm; safe: TagRhythm } = { finalized: UNKNOWN_TAG, safe: UNKNOWN_TAG }
+  return {
+    known: () => tags,
+    forget() {
+      rhythms = { finalized: UNKNOWN_TAG, safe: UNKNOWN_TAG }
+    },
+    async refresh(checkpoint: StoredCheckpoint | null, next: number, signal: AbortSignal) {
+      const wanted = chain.confirmations === 'safe' ? (['finalized', 'safe'] as const) : (['finalized'] as const)
+      for (const name of wanted) {
+        if (!isTagDue(rhythms[name], next, atLeast)) continue
+        const tag = await source.tag(name, checkpoint?.number ?? null, signal)
+        tags = { ...tags, [name]: tag }
+        rhythms = { ...rhythms, [name]: noteTag(rhythms[name], next, tag?.header.number ?? null) }
       }
     },
   }

@@ -12,7 +12,8 @@ import { ALICE, ETHER, openSendingUser, type SendingUser, signTransfer } from '.
 const NEW_FILTER = 'eth_newPendingTransactionFilter'
 const CHANGES = 'eth_getFilterChanges'
 const POOL = 'txpool_content'
-const MEMPOOL_METHODS = ['eth_subscribe', NEW_FILTER, CHANGES, 'eth_uninstallFilter', POOL]
+const SUBSCRIBE = 'eth_subscribe newPendingTransactions'
+const MEMPOOL_METHODS = [SUBSCRIBE, NEW_FILTER, CHANGES, 'eth_uninstallFilter', POOL]
 const TEN_MINUTES_MS = 600_000
 
 let stage: SendingUser
@@ -288,7 +289,7 @@ describe('a websocket', () => {
     const indexer = await startIndexer([anvil.url, node.wsUrl], { mempool: 'auto' })
     await untilWay(indexer, 'websocket')
     node.cutSockets()
-    await indexer.until('there is another subscription', async () => node.asked('eth_subscribe') === 2)
+    await indexer.until('there is another subscription', async () => node.asked(SUBSCRIBE) === 2)
     const hash = await send(0)
     await untilShown(indexer, hash)
   })
@@ -300,7 +301,8 @@ describe('a websocket', () => {
     node.behave(() => new Promise(() => undefined))
     const began = performance.now()
     await indexer.stop()
-    expect(node.asked('eth_unsubscribe')).toBe(1)
+    // That of the mempool, and that of new heads.
+    expect(node.asked('eth_unsubscribe')).toBe(2)
     expect(performance.now() - began).toBeLessThan(5_000)
   })
 

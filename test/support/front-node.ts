@@ -20,7 +20,7 @@ export type FrontNode = {
   readonly url: string
   readonly wsUrl: string
   behave(manners: Manners): void
-  /** How often methods were asked for. */
+  /** How often methods were asked for; subscriptions also by what they are of: `eth_subscribe newHeads`. */
   asked(...methods: readonly string[]): number
   /** Ends the connections of websockets, as a restart does. */
   cutSockets(): void
@@ -138,7 +138,8 @@ function serveSocket(state: State, socket: Socket): void {
 
 async function answer(state: State, question: Envelope, askChain: Ask): Promise<{ status: number; body: string }> {
   const { id, method, params } = question
-  state.counts.set(method, (state.counts.get(method) ?? 0) + 1)
+  for (const what of method === 'eth_subscribe' ? [method, `${method} ${String(params?.[0])}`] : [method])
+    state.counts.set(what, (state.counts.get(what) ?? 0) + 1)
   const envelope = { jsonrpc: '2.0', id }
   try {
     const result = await state.manners({ method, params: params ?? [] }, askChain)

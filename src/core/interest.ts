@@ -1,0 +1,46 @@
+/**
+ * Which receipts a block needs, once its logs are known.
+ *
+ * A transaction with a log has succeeded, so its receipt would tell nothing new. Of the others only those matter in which somebody
+ * who is tracked takes part, or which somebody asked about: of these the receipt alone says whether they succeeded.
+ */
+
+import { getContractAddress } from 'viem/utils'
+import type { Address, Block, Hash, Transaction } from './types.ts'
+
+export type Interest = {
+  readonly wallet: (address: Address) => boolean
+  readonly transaction: (hash: Hash) => boolean
+}
+
+/** The contract that a creation makes if it succeeds (Yellow Paper, section 7: sender and nonce); null for a call. */
+export function createdContract({ to, from, nonce }: Pick<Transaction, 'to' | 'from' | 'nonce'>): Address | null {
+  return to === null ? (getContractAddress({ from, nonce: BigInt(nonce) }).toLowerCase() as Address) : null
+}
+
+/** Indices of the transactions that interest, and whose outcome nothing in hand tells. */
+export function openOutcomes({ transactions, receipts }: Block, interest: Interest): number[] {
+  return transactions.flatMap((transaction, index) => {
+    const receipt = receipts[index]
+    const isKnown = receipt !== undefined && (receipt.gasUsed !== null || receipt.logs.length > 0)
+    return !isKnown && concerns(transaction, interest) ? [index] : []
+  })
+}
+
+/** Whether a block takes more than its transactions and logs, whatever is known of it by now. */
+export function needsReceipts({ transactions, receipts }: Block, interest: Interest): boolean {
+  return transactions.some(
+    (transaction, index) => (receipts[index]?.logs.length ?? 0) === 0 && concerns(transaction, interest),
+  )
+}
+
+/** Whether a transaction would give a row by itself, its logs aside. */
+function concerns(transaction: Transaction, interest: Interest): boolean {
+  const { hash, from, to, value, authorizations } = transaction
+  if (interest.wallet(from) || interest.transaction(hash)) return true
+  // A delegation counts whether the transaction succeeds or not, but its row says which.
+  if (authorizations.some(({ authority }) => authority !== null && interest.wallet(authority))) return true
+  if (value === 0n) return false
+  const recipient = to ?? createdContract(transaction)
+  return recipient !== null && interest.wallet(recipient)
+}

@@ -1,0 +1,123 @@
+/**
+ * A block as one endpoint tells it: with its receipts in the way that the endpoint offers, and checked before it is believed.
+ *
+ * Always holds: what leaves here belongs together (`core/validate.ts`), and where the chain asks for it is proved by its roots. What
+ * does not is an error that makes the pool ask another endpoint, and counts against this one.
+ */
+
+import pMap from 'p-map'
+import { numberToHex } from 'viem/utils'
+import type { Block, Hash } from '../core/types.ts'
+import { joinBlock, type RawBlock, type RawReceipt, type Validated } from '../core/validate.ts'
+import { AppError } from '../errors.ts'
+import type { Endpoint } from './endpoint.ts'
+import { EndpointFailure } from './failure.ts'
+import { parseBlock, parseReceipt, parseReceipts } from './parse.ts'
+import { type Asker, LackingBlock } from './pool.ts'
+import { proveBlock } from './verification/prove.ts'
+
+/** Receipts asked one by one, where a node can't give them by block. */
+const RECEIPTS_AT_ONCE = 8
+
+export type Verification = {
+  readonly level: 'basic' | 'full'
+  /** The block is newer than the code that proves it: it was believed as `basic` would. */
+  readonly onUnproved: (reason: string, endpoint: Endpoint) => void
+}
+
+/** The block at a height and its receipts, asked side by side. */
+export async function askBlock(asker: Asker, number: number, verification: Verification): Promise<Block> {
+  const [block, receipts] = await Promise.all([askRawBlock(asker, number), askReceipts(asker, number)])
+  if (block === null) throw new LackingBlock(asker.endpoint, number, 'block')
+  return joinAndProve(asker, number, block, receipts, verification)
+}
+
+/** The block at a height, or null if there is none yet: then nothing else was asked. */
+export async function askNextBlock(asker: Asker, number: number, verification: Verification): Promise<Block | null> {
+  const block = await askRawBlock(asker, number)
+  if (block === null) return null
+  asker.endpoint.standing.noteHead(number)
+  return joinAndProve(asker, number, block, await askReceipts(asker, number), verification)
+}
+
+/** The receipts of a block that is known from elsewhere. */
+export async function completeBlock(asker: Asker, block: BlockAnswer, verification: Verification): Promise<Block> {
+  const { number } = block.parsed
+  return joinAndProve(asker, number, block, await askReceipts(asker, number), verification)
+}
+
+/** One receipt, of a transaction that is known to be in a block. */
+export async function askReceipt({ endpoint, request }: Asker, hash: Hash, blockNumber: number): Promise<RawReceipt> {
+  const answer = await request('eth_getTransactionReceipt', [hash])
+  if (answer === null) throw new LackingBlock(endpoint, blockNumber, `the receipt of ${hash}, of block`)
+  return parseReceipt(answer)
+}
+
+/** A block as it was told, and as it was read. */
+export type BlockAnswer = { readonly told: unknown; readonly parsed: RawBlock }
+type ReceiptAnswer = { readonly told: readonly unknown[]; readonly parsed: readonly RawReceipt[] }
+
+/** `eth_getBlockByNumber` with transactions; null: not there. */
+export async function askRawBlock({ request }: Asker, number: number): Promise<BlockAnswer | null> {
+  const told = await request('eth_getBlockByNumber', [numberToHex(number), true])
+  return told === null ? null : { told, parsed: await parseBlock(told) }
+}
+
+async function joinAndProve(
+  asker: Asker,
+  number: number,
+  block: BlockAnswer,
+  byBlock: ReceiptAnswer | null,
+  { level, onUnproved }: Verification,
+): Promise<Block> {
+  const { endpoint } = asker
+  const receipts = byBlock ?? (await askReceiptsOneByOne(asker, block.parsed))
+  const joined = believe(endpoint, number, joinBlock(number, block.parsed, receipts.parsed))
+  if (level === 'basic') return joined
+  const proof = await proveBlock(block.told, receipts.told)
+  if (proof.kind === 'wrong') throw inconsistent(endpoint, proof.problem, number)
+  if (proof.kind === 'newer') onUnproved(proof.reason, endpoint)
+  return joined
+}
+
+/** @throws AppError RPC_INCONSISTENT with the problem */
+export function believe(endpoint: Endpoint, number: number, validated: Validated): Block {
+  if (!validated.ok) throw inconsistent(endpoint, validated.problem, number)
+  return validated.block
+}
+
+/** null where the endpoint has no such method. */
+async function askReceipts({ endpoint, request }: Asker, number: number): Promise<ReceiptAnswer | null> {
+  if (!endpoint.abilities.may('blockReceipts')) return null
+  try {
+    const told = await request('eth_getBlockReceipts', [numberToHex(number)])
+    if (told === null) throw new LackingBlock(endpoint, number, 'the receipts of block')
+    const parsed = parseReceipts(told)
+    endpoint.abilities.note('blockReceipts', true)
+    return { told: told as unknown[], parsed }
+  } catch (error) {
+    if (!(error instanceof EndpointFailure) || error.kind !== 'unsupported') throw error
+    endpoint.abilities.note('blockReceipts', false)
+    return null
+  }
+}
+
+async function askReceiptsOneByOne(asker: Asker, { number, transactions }: RawBlock): Promise<ReceiptAnswer> {
+  const told = await pMap(
+    transactions,
+    async ({ hash }) => {
+      const answer = await asker.request('eth_getTransactionReceipt', [hash])
+      if (answer === null) throw new LackingBlock(asker.endpoint, number, `the receipt of ${hash}, of block`)
+      return answer
+    },
+    { concurrency: RECEIPTS_AT_ONCE },
+  )
+  return { told, parsed: told.map(parseReceipt) }
+}
+
+export function inconsistent(endpoint: Endpoint, problem: string, block?: number): AppError {
+  return new AppError('RPC_INCONSISTENT', `${endpoint.name}: ${problem}.`, {
+    facts: { endpoint: endpoint.name, block },
+    hint: 'It is asked again, and others too; an endpoint that stays so lags behind or is broken.',
+  })
+}

@@ -1,0 +1,66 @@
+/**
+ * The tip of a chain that was reached: where to look for the next block, at the lowest cost.
+ *
+ * While nothing contradicts, the next block is asked for by its height: one question that gives the block itself if it is there, where
+ * asking for the head would be one more. What that can't show (a sibling of our newest block, a chain that was rolled back, a head that is
+ * far ahead) is looked for by asking for the head now and then, and whenever the next block is late.
+ */
+
+import type { Header } from '../core/types.ts'
+
+/** Blocks that are taken by their height before the head is asked for again. */
+const BLOCKS_PER_HEAD = 16
+/** Looks that found nothing before the head is asked for; from then on every other one. */
+const LOOKS_BEFORE_HEAD = 5
+
+export type Tip = {
+  /** The head as far as it is known; null: it has to be asked for. */
+  readonly head: Header | null
+  /** Looks in a row that found no new block. */
+  readonly idleLooks: number
+  /** Whether the next block may be asked for by its height, now that the checkpoint is this one. */
+  mayAskNext(checkpointHash: string): boolean
+  /** The head was asked for (or told), and is the checkpoint from now on. */
+  reached(head: Header): void
+  /** The next block was there, by its height, and is the checkpoint from now on. */
+  advanced(head: Header): void
+  /** Nothing new was there. */
+  looked(): void
+  /** Something contradicts: ask for the head. */
+  leave(): void
+}
+
+export function createTip(): Tip {
+  let head: Header | null = null
+  let idleLooks = 0
+  let blocks = 0
+  return {
+    get head() {
+      return head
+    },
+    get idleLooks() {
+      return idleLooks
+    },
+    mayAskNext: checkpointHash =>
+      head?.hash === checkpointHash &&
+      blocks < BLOCKS_PER_HEAD &&
+      (idleLooks < LOOKS_BEFORE_HEAD || (idleLooks - LOOKS_BEFORE_HEAD) % 2 === 1),
+    reached(newest) {
+      if (newest.hash !== head?.hash) idleLooks = 0
+      head = newest
+      blocks = 0
+    },
+    advanced(newest) {
+      head = newest
+      idleLooks = 0
+      blocks += 1
+    },
+    looked() {
+      idleLooks += 1
+    },
+    leave() {
+      head = null
+      idleLooks = 0
+    },
+  }
+}
