@@ -66,8 +66,16 @@ export async function withApp<T>(options: AppOptions, work: (app: App) => Promis
     const sourceOf = (chainId: number): Source => {
       const known = sources.get(chainId)
       if (known !== undefined) return known
-      const urls = config.chains.find(({ chain }) => chain.id === chainId)?.rpcUrls ?? []
-      const source = createJsonRpcSource({ chainId, urls, displayUrl })
+      const entry = config.chains.find(({ chain }) => chain.id === chainId)
+      const source = createJsonRpcSource({
+        chainId,
+        urls: entry?.rpcUrls ?? [],
+        displayUrl,
+        limits: entry?.rpcLimits ?? {},
+        blockTimeSeconds: entry?.chain.blockTimeSeconds ?? 12,
+        ledger: { add: store.addRequests },
+        onTrouble: (facts, message) => log.warn({ chain: entry?.chain.name, ...facts }, message),
+      })
       sources.set(chainId, source)
       releases.push(() => source.close())
       return source

@@ -135,7 +135,7 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
   const follow = async (lease: Lease, signal: AbortSignal) => {
     const follower = createFollower(context)
     const lookout = createLookout(context)
-    const listening = lookout.listen(signal)
+    const listening = Promise.all([lookout.listen(signal), source.watchAbilities(tell.endpoint, signal)])
     let accepts = acceptsReorg
     while (!signal.aborted) {
       try {
@@ -300,6 +300,16 @@ function createTeller({ chain, log, clock }: ChainContext) {
       if (isRepeated(code)) return
       isTold = true
       log.error({ chain: chain.name, error }, isHalt(error) ? 'Halted' : 'The step failed; trying again')
+    },
+    endpoint({ name, client, abilities }: EndpointHealth) {
+      const named = (has: boolean) =>
+        Object.keys(abilities)
+          .filter(ability => abilities[ability] === has)
+          .join(', ')
+      log.info(
+        { chain: chain.name, endpoint: name, client, has: named(true), lacks: named(false) },
+        'What an endpoint can do',
+      )
     },
     stall(reason: string | null) {
       if (reason === null && isStalled) log.info({ chain: chain.name }, 'Blocks come again')

@@ -13,6 +13,8 @@ import type { Job, Totals } from './store/store.ts'
 
 /** A chain that is this many blocks behind its head is not ready. */
 const MAX_READY_LAG_BLOCKS = 20
+/** What fails and works again within this time has cost nothing: readiness follows lag, and a second's trouble makes none. */
+const MAX_READY_TROUBLE_MS = 3_000
 const MAX_JOBS = 10
 
 export type ChainStatus = {
@@ -24,6 +26,8 @@ export type ChainStatus = {
   readonly finalized: number | null
   readonly lagBlocks: number | null
   readonly lagSeconds: number | null
+  /** No block for far longer than this chain explains: for how long, and what the endpoints say. */
+  readonly stall: string | null
   readonly followed: boolean
   readonly problem: string | null
   readonly pending: number
@@ -65,6 +69,7 @@ async function chainStatus(app: App, chainId: number, state: ChainState | undefi
     id: chain.id,
     phase: state?.phase ?? null,
     head: head?.number ?? null,
+    stall: state?.stall ?? null,
     indexed,
     finalized: checkpoint?.finalizedNumber ?? null,
     lagBlocks: head === null || indexed === null ? null : Math.max(head.number - indexed, 0),
@@ -97,7 +102,7 @@ function headOf(state: ChainState): Pick<Header, 'number' | 'timestamp'> | null 
 
 /** Ready: the database answers, and every chain is followed here (or stands by) and close to its head. */
 export async function readinessOf(
-  { store, chains }: App,
+  { store, chains, clock }: App,
   states: readonly ChainState[],
 ): Promise<{ ready: boolean; reasons: string[] }> {
   const reasons: string[] = []
@@ -113,7 +118,11 @@ export async function readinessOf(
       state.headNumber === null || state.indexedNumber === null ? null : state.headNumber - state.indexedNumber
     if (state.phase === 'standby') continue
     if (state.phase === 'starting') reasons.push(`${name} has not begun yet`)
-    else if (state.reason !== null) reasons.push(`${name} is ${state.phase}: ${state.reason}`)
+    else if (state.reason !== null) {
+      const troubleMs = state.failingSince === null ? 0 : clock.monotonic() - state.failingSince
+      if (state.phase === 'halted' || troubleMs >= MAX_READY_TROUBLE_MS)
+        reasons.push(`${name} is ${state.phase}: ${state.reason}`)
+    } else if (state.stall !== null) reasons.push(`${name} stands still: ${state.stall}`)
     else if (lag !== null && lag > MAX_READY_LAG_BLOCKS) reasons.push(`${name} is ${lag} blocks behind its head`)
   }
   return { ready: reasons.length === 0, reasons }

@@ -5,6 +5,7 @@
 import { withApp } from '../app.ts'
 import type { Hash } from '../core/types.ts'
 import { describeDuration } from '../ops/progress.ts'
+import type { EndpointHealth } from '../source/source.ts'
 import { type ChainStatus, type Status, statusOf } from '../status.ts'
 import type { Job } from '../store/store.ts'
 import type { CommandInput, ExitCode } from './command.ts'
@@ -51,12 +52,24 @@ function describeChain(chain: ChainStatus): string[] {
   return [
     `${chain.chain} (${chain.id}): indexed ${chain.indexed === null ? 'nothing yet' : describeNumber(chain.indexed)}, head ${describeNumber(chain.head)}${lag}${age}, final up to ${describeNumber(chain.finalized)}`,
     `  ${chain.followed ? 'followed by a daemon' : 'no daemon follows it'}; ${describeNumber(chain.coveredBlocks)} blocks complete; ${describeNumber(chain.pending)} transactions pending`,
-    ...chain.endpoints.map(
-      endpoint =>
-        `  ${endpoint.healthy ? 'ok  ' : 'bad '} ${endpoint.name}${endpoint.latencyMs === null ? '' : ` ${endpoint.latencyMs} ms`}${endpoint.healthy || endpoint.lastError === null ? '' : `: ${endpoint.lastError}`}`,
-    ),
+    ...chain.endpoints.map(describeEndpoint),
+    ...(chain.stall === null ? [] : [`  ${chain.stall}`]),
     ...(chain.problem === null ? [] : [`  ${chain.problem}`]),
   ]
+}
+
+function describeEndpoint(endpoint: EndpointHealth): string {
+  const { name, client, healthy, state, latencyMs, head, lies, today, perDay, perSecond, lastError } = endpoint
+  const facts = [
+    ...(client === null ? [] : [client]),
+    ...(latencyMs === null ? [] : [`${latencyMs} ms`]),
+    ...(head === null ? [] : [`head ${describeNumber(head)}`]),
+    `${describeNumber(today)}${perDay === null ? '' : ` of ${describeNumber(perDay)}`} requests today`,
+    ...(perSecond === null ? [] : [`${perSecond.toFixed(1)} a second`]),
+    ...(lies === 0 ? [] : [`${lies} answers that did not fit`]),
+  ]
+  const trouble = healthy || lastError === null ? '' : `: ${lastError}`
+  return `  ${healthy ? 'ok  ' : 'bad '} ${name}${state === 'ok' ? '' : ` (${state})`} ${facts.join(', ')}${trouble}`
 }
 
 function describeJob(job: Job): string {

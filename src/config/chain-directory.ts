@@ -8,7 +8,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Chain } from '../core/chain.ts'
-import { compileChain, VARIABLE_PATTERN } from './chain.ts'
+import { compileChain, type RpcLimits, VARIABLE_PATTERN } from './chain.ts'
 import { fieldOf, itemsOf, type Problem } from './problem.ts'
 
 const SCHEMA_FILE = 'schema.json'
@@ -23,6 +23,7 @@ export type ChainEntry = {
   readonly enabled: boolean
   readonly variables: readonly string[]
   readonly publicUrls: readonly string[]
+  readonly rpcLimits: RpcLimits
   /** null: the file has problems. */
   readonly chain: Chain | null
 }
@@ -49,6 +50,7 @@ export function readChainDirectory(directory: string, shown: string, problems: P
 
 function readEntry(path: string, where: string, problems: Problem[]): ChainEntry {
   const raw = readJson(path, where, problems)
+  const compiled = raw === undefined ? null : compileChain(raw, where, problems)
   const id = fieldOf(raw, 'id')
   const name = fieldOf(raw, 'name')
   const rpc = fieldOf(raw, 'rpc')
@@ -60,7 +62,8 @@ function readEntry(path: string, where: string, problems: Problem[]): ChainEntry
     enabled: fieldOf(raw, 'enabled') !== false,
     variables: [fieldOf(rpc, 'env'), ...itemsOf(fieldOf(rpc, 'fallbackEnv'))].filter(isVariable),
     publicUrls: itemsOf(fieldOf(rpc, 'public')).filter(one => typeof one === 'string'),
-    chain: raw === undefined ? null : (compileChain(raw, where, problems)?.chain ?? null),
+    rpcLimits: compiled?.file.rpc.limits ?? {},
+    chain: compiled?.chain ?? null,
   }
 }
 

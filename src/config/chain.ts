@@ -84,6 +84,22 @@ const tierSchema = z.strictObject(
   TIER,
 )
 
+const limitsSchema = z.strictObject(
+  {
+    requestsPerSecond: z
+      .number('a number above 0')
+      .positive('a number above 0')
+      .optional()
+      .describe('Default: none; it is found out from refusals.'),
+    concurrency: integer(1, 1_000, 'a whole number from 1 to 1000').optional().describe('Default: 16.'),
+    requestsPerDay: integer(1, Number.MAX_SAFE_INTEGER, 'a whole number from 1 on')
+      .optional()
+      .describe('Days of UTC. Live following comes first; backfill takes what that leaves. Default: none.'),
+  },
+  'an object { "requestsPerSecond": …, "concurrency": …, "requestsPerDay": … }',
+)
+export type RpcLimits = z.infer<typeof limitsSchema>
+
 const contractSchema = z.strictObject(
   {
     comment,
@@ -125,6 +141,7 @@ export const chainFileSchema = z
             .array(publicUrl, 'an array of URLs')
             .optional()
             .describe('Endpoints without a key, used when no variable is set.'),
+          limits: limitsSchema.optional().describe('What each endpoint may be asked.'),
         },
         'an object { "env": … }',
       ),

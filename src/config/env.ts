@@ -11,6 +11,7 @@ import { join, relative, resolve } from 'node:path'
 import { z } from 'zod'
 import type { Chain } from '../core/chain.ts'
 import { AppError } from '../errors.ts'
+import type { RpcLimits } from './chain.ts'
 import { type ChainEntry, readChainDirectory } from './chain-directory.ts'
 import { deepFreeze } from './freeze.ts'
 import { type Problem, problemsOf, quote, refuseProblems, shapeOf } from './problem.ts'
@@ -34,6 +35,8 @@ export type ChainConfig = {
   readonly rpcUrls: readonly string[]
   /** True: no variable was set, these are the public endpoints of the chain file. */
   readonly usesPublicRpc: boolean
+  /** Of each endpoint; what is absent is found out, or without a limit. */
+  readonly rpcLimits: RpcLimits
 }
 
 export type Config = {
@@ -219,5 +222,11 @@ function configureChain(entry: ChainEntry, read: Read, problems: Problem[]): Cha
     problems.push({ where, found, expected: `${RPC_URL_EXPECTED}, or several, comma-separated` })
   }
   if (entry.chain === null) return null
-  return { chain: entry.chain, file: entry.path, rpcUrls: [...new Set(urls)], usesPublicRpc: variable === undefined }
+  return {
+    chain: entry.chain,
+    file: entry.path,
+    rpcUrls: [...new Set(urls)],
+    usesPublicRpc: variable === undefined,
+    rpcLimits: entry.rpcLimits,
+  }
 }

@@ -15,7 +15,7 @@ import { askHistory } from './history.ts'
 import { watchMempool } from './mempool.ts'
 import { parseBytes, parseHeader, parseLocation, parseQuantity } from './parse.ts'
 import { type Asker, createPool, type Pool } from './pool.ts'
-import { probeAbilities } from './probe.ts'
+import { watchAbilities } from './probe.ts'
 import type { Source, TagAnswer } from './source.ts'
 import { askTestimonies, askWitnesses } from './witness.ts'
 
@@ -24,7 +24,7 @@ const AT_ONCE = 16
 /** An endpoint on another branch than the one that is believed is left alone until it may have come over. */
 const DISTRUSTED_REST_MS = 10_000
 
-export type RpcLimits = {
+type RpcLimits = {
   readonly requestsPerSecond?: number | undefined
   readonly concurrency?: number | undefined
   readonly requestsPerDay?: number | undefined
@@ -135,7 +135,7 @@ function sourceOf(
     },
     call: (to, data, blockNumber, signal) =>
       ask(asker => askCall(asker, to, data, blockNumber), signal, { needs: 'archive' }),
-    probe: signal => probeAbilities(pool, signal),
+    watchAbilities: (onKnown, signal) => watchAbilities(pool, onKnown, signal),
     inBackground: () => sourceOf(pool, verification, clock, options, 'backfill'),
     health: () => endpoints.map(endpoint => endpoint.health()),
     async close() {

@@ -6,17 +6,20 @@ import { numberToHex } from 'viem/utils'
 import type { Finding } from '../core/finding.ts'
 import { describeError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { sleep } from '../runtime/sleep.ts'
 import type { Ability } from './abilities.ts'
 import { createBudget } from './budget.ts'
 import { createEndpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
 import { parseClient, parseHeader, parseQuantity } from './parse.ts'
 import type { Asker, Pool } from './pool.ts'
+import type { EndpointHealth } from './source.ts'
 
 /** Any account will do; this one exists on no chain's allow-list and has no secrets. */
 const SOME_ADDRESS = '0x0000000000000000000000000000000000000001'
 const LOGS_RANGE_BLOCKS = 1_000
 const STALE_BLOCK_TIMES = 20
+const PROBE_AGAIN_AFTER_MS = 60_000
 
 type Probe = {
   readonly ability: Ability
@@ -71,24 +74,36 @@ const PROBES: readonly Probe[] = [
   },
 ]
 
-/** Asks every endpoint of a pool what it is and what it can do. Never throws: who does not answer is not known yet. */
-export async function probeAbilities(pool: Pool, signal: AbortSignal): Promise<void> {
+/**
+ * Asks every endpoint of a pool what it is and what it can do, and again when it contradicts itself: then another node stands behind its
+ * address. Until the signal. Never throws: who does not answer is asked later.
+ */
+export async function watchAbilities(
+  pool: Pool,
+  onKnown: (health: EndpointHealth) => void,
+  signal: AbortSignal,
+): Promise<void> {
   await Promise.all(
-    pool.endpoints.map(endpoint =>
-      pool
-        .once(
-          endpoint,
-          async asker => {
-            const head = parseHeader(await asker.request('eth_getBlockByNumber', ['latest', false])).number
-            endpoint.standing.noteHead(head)
-            endpoint.client = await askClient(asker)
-            for (const probe of PROBES) await ask(asker, probe, head)
-          },
-          signal,
-        )
-        .catch(() => undefined),
-    ),
+    pool.endpoints.map(async endpoint => {
+      while (!signal.aborted) {
+        const isKnown = await pool.once(endpoint, askAll, signal).catch(() => false)
+        if (isKnown) {
+          onKnown(endpoint.health())
+          await endpoint.abilities.contradiction(signal)
+        }
+        await sleep(PROBE_AGAIN_AFTER_MS, signal)
+      }
+    }),
   )
+}
+
+async function askAll(asker: Asker): Promise<true> {
+  const { endpoint } = asker
+  const head = parseHeader(await asker.request('eth_getBlockByNumber', ['latest', false])).number
+  endpoint.standing.noteHead(head)
+  endpoint.client = await askClient(asker)
+  for (const probe of PROBES) await ask(asker, probe, head)
+  return true
 }
 
 /** What one endpoint of a configuration can do, in plain words. */

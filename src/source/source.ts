@@ -91,8 +91,12 @@ export type Source = {
    */
   call(to: Address, data: Hex, blockNumber: number, signal: AbortSignal): Promise<Hex | null>
 
-  /** Asks each endpoint what it is and what it can do, for `health`. Never throws. */
-  probe(signal: AbortSignal): Promise<void>
+  /**
+   * Asks each endpoint once what it is and what it can do, and again when it contradicts itself. Until the signal; never throws.
+   *
+   * @param onKnown what was found out
+   */
+  watchAbilities(onKnown: (endpoint: EndpointHealth) => void, signal: AbortSignal): Promise<void>
 
   /** The same source for work that can wait: it yields to what is asked here, and leaves it its part of a daily budget. */
   inBackground(): Source

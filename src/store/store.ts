@@ -20,6 +20,7 @@ import * as jobs from './jobs.ts'
 import * as leases from './lease.ts'
 import * as missing from './missing.ts'
 import * as registry from './registry.ts'
+import { addRequests } from './requests.ts'
 import * as sought from './sought.ts'
 import { loadStory, type Story } from './story.ts'
 import * as tokens from './tokens.ts'
@@ -124,6 +125,9 @@ export type Store = {
   /** Pending rows that say this chain. */
   pendingCount(label: string): Promise<number>
 
+  /** Adds to a day's requests of an endpoint, by all processes. @param day days since 1970 (UTC) @returns all of that day */
+  addRequests(chainId: number, endpoint: string, day: number, requests: number): Promise<number>
+
   close(): Promise<void>
 }
 
@@ -183,6 +187,7 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     story: hash => loadStory(sql, hash),
     totals: () => counts.loadTotals(sql),
     pendingCount: label => counts.countPending(sql, label),
+    addRequests: (chainId, endpoint, day, requests) => addRequests(sql, chainId, endpoint, day, requests),
     close: () => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }),
   }
 }
