@@ -4,6 +4,7 @@
 
 import { type App, withApp } from '../app.ts'
 import { findChain } from '../config/env.ts'
+import type { BackfillCost } from '../core/estimate.ts'
 import { countBlocks, type Range } from '../core/range.ts'
 import type { Address } from '../core/types.ts'
 import { AppError } from '../errors.ts'
@@ -12,6 +13,7 @@ import { uniqueName } from '../runtime/random.ts'
 import { backfill, planBackfill } from '../steps/backfill.ts'
 import { catchUp, mayCatchUp } from '../steps/catch-up.ts'
 import type { ChainContext } from '../steps/context.ts'
+import { estimateCost } from '../steps/estimate.ts'
 import { leaseName, whileHolding } from '../steps/lease.ts'
 import type { CommandInput, ExitCode } from './command.ts'
 
@@ -83,6 +85,8 @@ async function takeFinal(
     )
     return
   }
+  const cost = await estimateCost(context, plan.missing, wallets, signal)
+  print(`${chain.name}: ${describeCost(total, cost)}`)
   const job = await store.openJob({ chainId: chain.id, range, wallets, blocksTotal: total })
   const progress = createProgress({
     label: chain.name,
@@ -114,6 +118,19 @@ async function takeFinal(
     await store.updateJob(job, done, 'failed').catch(() => log.debug('The job could not be marked as failed'))
     throw error
   }
+}
+
+function describeCost(blocks: number, cost: BackfillCost | null): string {
+  const missing = `${blocks.toLocaleString('en-US')} blocks are missing`
+  if (cost === null) return `${missing}.`
+  const { requests, seconds, days } = cost
+  const budget =
+    days === null
+      ? ''
+      : Number.isFinite(days)
+        ? `; the daily budget leaves it so little that it takes about ${days} ${days === 1 ? 'day' : 'days'}: run the same command again each day`
+        : '; the daily budget leaves nothing for it'
+  return `${missing}: about ${requests.toLocaleString('en-US')} requests (${(requests / blocks).toFixed(2)} a block)${days === null ? ` and ${describeDuration(seconds)}` : budget}.`
 }
 
 /** Blocks above finality belong to the daemon; without one, this command goes the daemon's way up to them. */

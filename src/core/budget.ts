@@ -18,6 +18,11 @@ export function dayOf(nowMs: number): number {
   return Math.floor(nowMs / DAY_MS)
 }
 
+/** The beginning of the day of a moment, in Unix milliseconds. */
+export function startOfDay(nowMs: number): number {
+  return dayOf(nowMs) * DAY_MS
+}
+
 /**
  * Requests that may still be made today.
  *

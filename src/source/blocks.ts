@@ -35,7 +35,10 @@ export async function askBlock(asker: Asker, number: number, verification: Verif
 /** The block at a height, or null if there is none yet: then nothing else was asked. */
 export async function askNextBlock(asker: Asker, number: number, verification: Verification): Promise<Block | null> {
   const block = await askRawBlock(asker, number)
-  if (block === null) return null
+  if (block === null) {
+    asker.endpoint.standing.noteAbsence(number)
+    return null
+  }
   asker.endpoint.standing.noteHead(number)
   return joinAndProve(asker, number, block, await askReceipts(asker, number), verification)
 }

@@ -63,7 +63,8 @@ export type Endpoint = {
   ): Promise<() => Promise<void>>
   /** Lets a websocket go that is deaf; the next question opens another. */
   reset(): void
-  health(): EndpointHealth
+  /** @param newest the newest block that any endpoint of the chain showed lately */
+  health(newest: number): EndpointHealth
   close(): Promise<void>
 }
 
@@ -126,7 +127,7 @@ export function createEndpoint(options: EndpointOptions, clock: Clock): Endpoint
       }
     },
     reset: wire.drop,
-    health: () => healthOf(endpoint, budget, { requests, errors }),
+    health: newest => healthOf(endpoint, budget, newest, { requests, errors }),
     async close() {
       wire.drop()
       await budget.flush()
@@ -138,11 +139,12 @@ export function createEndpoint(options: EndpointOptions, clock: Clock): Endpoint
 function healthOf(
   { name, client, lies, abilities, standing, limiter }: Endpoint,
   budget: Budget,
+  newest: number,
   counters: { readonly requests: number; readonly errors: number },
 ): EndpointHealth {
   const { barredBy, failuresInARow, lastError, latencyMs, head } = standing
   const { pace, underWay, waiting } = limiter
-  const lags = head !== null && standing.lacks(head + 1)
+  const lags = head !== null && standing.lacks(head + 1, newest)
   return {
     name,
     client,

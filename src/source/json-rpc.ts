@@ -14,7 +14,7 @@ import { watchHeads } from './heads.ts'
 import { askHistory } from './history.ts'
 import { watchMempool } from './mempool.ts'
 import { parseBytes, parseHeader, parseLocation, parseQuantity } from './parse.ts'
-import { type Asker, createPool, type Pool } from './pool.ts'
+import { type Asker, createPool, newestHead, type Pool } from './pool.ts'
 import { watchAbilities } from './probe.ts'
 import type { Source, TagAnswer } from './source.ts'
 import { askTestimonies, askWitnesses } from './witness.ts'
@@ -106,8 +106,12 @@ function sourceOf(
   return {
     chainId: options.chainId,
     head: signal => askHead(pool, priority, signal),
-    next: (number, turn, signal) =>
-      ask(asker => askNextBlock(asker, number, verification), signal, { height: number, turn }),
+    async next(number, turn, signal) {
+      const asked = { height: number, turn }
+      const block = await ask(asker => askNextBlock(asker, number, verification), signal, asked)
+      if (block !== null) for (const { standing } of endpoints) standing.notePresence(number)
+      return block
+    },
     header: (number, signal) => ask(asker => askHeader(asker, number), signal),
     tag: (tag, below, signal) => ask(asker => askTag(asker, tag, below), signal, { needs: 'tags' }),
     block: (number, signal) => ask(asker => askBlock(asker, number, verification), signal, { height: number }),
@@ -137,7 +141,7 @@ function sourceOf(
       ask(asker => askCall(asker, to, data, blockNumber), signal, { needs: 'archive' }),
     watchAbilities: (onKnown, signal) => watchAbilities(pool, onKnown, signal),
     inBackground: () => sourceOf(pool, verification, clock, options, 'backfill'),
-    health: () => endpoints.map(endpoint => endpoint.health()),
+    health: () => endpoints.map(endpoint => endpoint.health(newestHead(endpoints))),
     async close() {
       await Promise.all(endpoints.map(endpoint => endpoint.close()))
     },
@@ -146,7 +150,7 @@ function sourceOf(
 
 /** The head of the endpoint that is asked, unless another one showed a newer one lately: then that one is asked too. */
 async function askHead(pool: Pool, priority: Priority, signal: AbortSignal): Promise<Header> {
-  const newest = Math.max(-1, ...pool.endpoints.map(({ standing }) => standing.recentHead() ?? -1))
+  const newest = newestHead(pool.endpoints)
   const ask = async ({ endpoint, request }: Asker) => {
     const header = parseHeader(await request('eth_getBlockByNumber', ['latest', false]))
     endpoint.standing.noteHead(header.number)

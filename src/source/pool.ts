@@ -4,7 +4,7 @@
  * Always holds: no answer is taken from an endpoint whose chain id was not verified since it last failed; every question ends, by an
  * answer, by an error after a bounded number of attempts, or by the abort signal; an endpoint that fails rests, longer each time, and
  * one that said how long to leave it alone is left alone for as long. With one endpoint everything still works: it is asked again
- * after its rest. With several, a question that takes much longer than usual is put to a second one as well, and the first answer
+ * after its rest. With several, a question that takes much longer than usual is put to another one as well, and the first answer
  * counts: a node that falls silent costs a second or two, not the deadline of a request.
  */
 
@@ -82,14 +82,17 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
       running.set(endpoint, judge(endpoint, abortable(ask(endpoint, work, { priority, signal }), signal)))
     const began = clock.monotonic()
     start(first)
+    const tried = new Set([first])
     let hedgeMs: number | null = endpoints.length > 1 ? hedgeAfterMs(first.standing.latencyMs) : null
     for (;;) {
       const settled = Promise.race(running.values())
       const outcome = await (hedgeMs === null ? settled : within(hedgeMs, settled))
       if (outcome === null) {
-        hedgeMs = null
-        const second = choose(endpoints, question).find(one => one !== first && one.standing.restMs(priority) === 0)
-        if (second !== undefined) start(second)
+        const another = choose(endpoints, question).find(one => !tried.has(one) && one.standing.restMs(priority) === 0)
+        hedgeMs = another === undefined ? null : hedgeAfterMs(another.standing.latencyMs)
+        if (another === undefined) continue
+        tried.add(another)
+        start(another)
         continue
       }
       running.delete(outcome.endpoint)
@@ -142,11 +145,17 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
   }
 }
 
+/** The newest block that any of them showed lately; −1: none. */
+export function newestHead(endpoints: readonly Endpoint[]): number {
+  return Math.max(-1, ...endpoints.map(({ standing }) => standing.recentHead() ?? -1))
+}
+
 /** The endpoints, best first. */
 function choose(endpoints: readonly Endpoint[], question: Question): Endpoint[] {
   const { height = null, needs, priority, turn = 0 } = question
+  const newest = newestHead(endpoints)
   const standings = endpoints.map(({ standing, limiter, abilities }) => {
-    const rank = standing.rank(height, priority, limiter.underWay >= limiter.pace.atOnce)
+    const rank = standing.rank({ number: height, newest, priority }, limiter.underWay >= limiter.pace.atOnce)
     return needs === undefined || abilities.may(needs) ? rank : { ...rank, lacks: true }
   })
   const ranked = rankEndpoints(standings).flatMap(index => endpoints[index] ?? [])

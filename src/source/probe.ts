@@ -12,7 +12,7 @@ import { createBudget } from './budget.ts'
 import { createEndpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
 import { parseClient, parseHeader, parseQuantity } from './parse.ts'
-import type { Asker, Pool } from './pool.ts'
+import { type Asker, newestHead, type Pool } from './pool.ts'
 import type { EndpointHealth } from './source.ts'
 
 /** Any account will do; this one exists on no chain's allow-list and has no secrets. */
@@ -88,7 +88,7 @@ export async function watchAbilities(
       while (!signal.aborted) {
         const isKnown = await pool.once(endpoint, askAll, signal).catch(() => false)
         if (isKnown) {
-          onKnown(endpoint.health())
+          onKnown(endpoint.health(newestHead(pool.endpoints)))
           await endpoint.abilities.contradiction(signal)
         }
         await sleep(PROBE_AGAIN_AFTER_MS, signal)

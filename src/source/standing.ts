@@ -21,6 +21,7 @@ const EXHAUSTED: Backoff = { baseMs: 4_000, maxMs: 1_800_000 }
 const LACK: Backoff = { baseMs: 3_000, maxMs: 60_000 }
 /** Heads that were seen longer ago say nothing of what is there now. */
 const HEAD_MEMORY_MS = 3_000
+const SUSPICIONS_OF_LAG = 2
 const LATENCY_MEMORY_MS = 60_000
 const ERROR_WEIGHT = 0.1
 /** An error weighs half of it after this time. */
@@ -36,16 +37,24 @@ export type StandingOf = {
   noteHead(number: number): void
   /** It has no block of this height, though another one has. */
   noteLack(number: number): void
+  /** It has no block of this height, and perhaps nobody has yet. */
+  noteAbsence(number: number): void
+  /** Another one has the block of this height: who had not is suspected of lagging, and the second time believed to. */
+  notePresence(number: number): void
   /** Leave it alone for a while, for a reason of somebody else's. */
   rest(message: string, restMs: number): void
   /** How long it may not be asked, whatever happens. */
   barredMs(priority: Priority): number
   /** How long it is left alone if there is somebody else. */
   restMs(priority: Priority): number
-  lacks(number: number): boolean
+  /** @param newest the newest block that any endpoint showed lately: below it a head that was shown lately says something */
+  lacks(number: number, newest: number): boolean
   /** The head that it showed lately; null: none. */
   recentHead(): number | null
-  rank(number: number | null, priority: Priority, isBusy: boolean): Rank
+  rank(
+    asked: { readonly number: number | null; readonly newest: number; readonly priority: Priority },
+    isBusy: boolean,
+  ): Rank
   readonly failuresInARow: number
   readonly lastError: string | null
   readonly latencyMs: number | null
@@ -66,6 +75,8 @@ export function createStanding(budget: Budget, clock: Clock): StandingOf {
   let head: { number: number; at: number } | null = null
   let lack: { number: number; until: number } | null = null
   let lackCount = 0
+  let absent: number | null = null
+  let suspicions = 0
 
   const noteOutcome = (isError: boolean) => {
     const now = clock.monotonic()
@@ -75,9 +86,15 @@ export function createStanding(budget: Budget, clock: Clock): StandingOf {
   }
   const isRecent = (at: number, ms: number) => clock.monotonic() - at < ms
   const recentHead = () => (head !== null && isRecent(head.at, HEAD_MEMORY_MS) ? head.number : null)
-  const lacks = (number: number) =>
+  const lacks = (number: number, newest: number) =>
     (lack !== null && number >= lack.number && clock.monotonic() < lack.until) ||
-    (recentHead() ?? Number.POSITIVE_INFINITY) < number
+    (recentHead() ?? Number.POSITIVE_INFINITY) < Math.min(number, newest)
+  const noteLack = (number: number) => {
+    const now = clock.monotonic()
+    if (lack !== null && now < lack.until) return
+    lack = { number, until: now + backoffMs(lackCount, LACK, randomFloat()) }
+    lackCount += 1
+  }
   const barredMs = (priority: Priority) => Math.max(barredUntil - clock.monotonic(), budget.waitMs(priority), 0)
   const restMs = (priority: Priority) => Math.max(restsUntil - clock.monotonic(), barredMs(priority))
   const recentLatency = () => (latency !== null && isRecent(latency.at, LATENCY_MEMORY_MS) ? latency.ms : null)
@@ -108,16 +125,24 @@ export function createStanding(budget: Budget, clock: Clock): StandingOf {
     },
     noteHead(number) {
       head = { number, at: clock.monotonic() }
+      if (absent !== null && number >= absent) {
+        absent = null
+        suspicions = 0
+      }
       if (lack !== null && number >= lack.number) {
         lack = null
         lackCount = 0
       }
     },
-    noteLack(number) {
-      const now = clock.monotonic()
-      if (lack !== null && now < lack.until) return
-      lack = { number, until: now + backoffMs(lackCount, LACK, randomFloat()) }
-      lackCount += 1
+    noteLack,
+    noteAbsence(number) {
+      absent = number
+    },
+    notePresence(number) {
+      if (absent !== number) return
+      // Once it may have come in between.
+      suspicions += 1
+      if (suspicions >= SUSPICIONS_OF_LAG) noteLack(number)
     },
     rest(message, ms) {
       lastError = message
@@ -128,10 +153,10 @@ export function createStanding(budget: Budget, clock: Clock): StandingOf {
     restMs,
     lacks,
     recentHead,
-    rank: (number, priority, isBusy) => ({
+    rank: ({ number, newest, priority }, isBusy) => ({
       restMs: restMs(priority),
       isBusy,
-      lacks: number !== null && lacks(number),
+      lacks: number !== null && lacks(number, newest),
       errorShare: errorShare * 2 ** ((errorsAt - clock.monotonic()) / ERROR_HALF_LIFE_MS),
       latencyMs: recentLatency(),
     }),

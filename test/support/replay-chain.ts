@@ -74,6 +74,8 @@ export type ReplayChain = {
   receipts(number: number): Prepared
   transaction(hash: string): Prepared
   receipt(hash: string): Prepared
+  /** All logs of a block, in order; absent: the chain was not made for it. */
+  logs?(number: number): readonly RpcLog[]
 }
 
 /** Serialises blocks. A height that is given twice keeps the later block. */
@@ -98,6 +100,7 @@ export function prepareChain(blocks: readonly ReplayBlock[]): ReplayChain {
     receipts: number => receipts.get(number) ?? null,
     transaction: hash => transactions.get(hash) ?? null,
     receipt: hash => receiptsByHash.get(hash) ?? null,
+    logs: number => byNumber.get(number)?.receipts?.flatMap(({ logs }) => logs) ?? [],
   }
 }
 

@@ -225,6 +225,8 @@ function ownAnswer(state: State, method: string, params: readonly unknown[]): An
       return prepared(heightOf(state, first), height => chain.block(height, second === true))
     case 'eth_getBlockReceipts':
       return prepared(heightOf(state, first), height => chain.receipts(height))
+    case 'eth_getLogs':
+      return ownLogs(chain, first as LogFilter)
     case 'eth_getTransactionReceipt':
       return { kind: 'result', json: chain.receipt(String(first)) ?? NULL }
     case 'eth_getTransactionByHash':
@@ -245,6 +247,22 @@ function ownAnswer(state: State, method: string, params: readonly unknown[]): An
     default:
       return notFound(method)
   }
+}
+
+type LogFilter = {
+  readonly fromBlock: string
+  readonly toBlock: string
+  readonly address?: unknown
+  readonly topics?: unknown
+}
+
+/** Only without a filter of addresses or topics: whoever wants one brings its own answer. */
+function ownLogs(chain: ReplayChain, { fromBlock, toBlock, address, topics }: LogFilter): Answer {
+  const { logs } = chain
+  if (logs === undefined) return notFound('eth_getLogs')
+  if (address !== undefined || topics !== undefined) return resultOf([])
+  const [from, to] = [Number(fromBlock), Number(toBlock)]
+  return resultOf(Array.from({ length: Math.max(to - from + 1, 0) }, (_, index) => logs(from + index)).flat())
 }
 
 /** null: there is no such block yet. Known hashes are not asked for by number. */
