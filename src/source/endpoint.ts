@@ -6,7 +6,7 @@
 
 import { http, webSocket } from 'viem'
 import type { Clock } from '../runtime/clock.ts'
-import { describeFailure, EndpointFailure } from './failure.ts'
+import { describeFailure, EndpointFailure, gaveNoAnswer } from './failure.ts'
 import type { EndpointHealth } from './source.ts'
 
 const REQUEST_TIMEOUT_MS = 20_000
@@ -96,8 +96,8 @@ export function createEndpoint(url: string, name: string, clock: Clock, timeoutM
         return answer
       } catch (error) {
         errors += 1
-        const failure = describeFailure(error, url)
-        if (failure.kind === 'unreachable') dropSocket()
+        const failure = describeFailure(error, url, { method, params })
+        if (gaveNoAnswer(failure.kind)) dropSocket()
         throw new EndpointFailure(name, method, failure, error)
       }
     },

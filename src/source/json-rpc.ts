@@ -9,7 +9,7 @@ import { joinBlock, type RawReceipt } from '../core/validate.ts'
 import { AppError } from '../errors.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
 import { createEndpoint, type Endpoint } from './endpoint.ts'
-import { EndpointFailure } from './failure.ts'
+import { asksForRest, EndpointFailure, gaveNoAnswer } from './failure.ts'
 import { watchMempool } from './mempool.ts'
 import {
   parseBlock,
@@ -105,7 +105,7 @@ async function askTag(endpoint: Endpoint, tag: string, below: number | null): Pr
     if (answer === null) return null
     header = parseHeader(answer)
   } catch (error) {
-    if (error instanceof EndpointFailure && error.kind !== 'throttled' && error.facts['kind'] !== 'unreachable')
+    if (error instanceof EndpointFailure && !asksForRest(error.kind) && !gaveNoAnswer(error.kind))
       return null
     throw error
   }

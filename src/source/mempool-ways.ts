@@ -14,7 +14,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { randomFloat } from '../runtime/random.ts'
 import { sleep } from '../runtime/sleep.ts'
 import type { Endpoint } from './endpoint.ts'
-import { EndpointFailure } from './failure.ts'
+import { asksForRest, EndpointFailure } from './failure.ts'
 import { parseBareHash, parseChanges, parseFilterId, parseHashOf, parsePool } from './parse.ts'
 import type { Pool } from './pool.ts'
 
@@ -134,7 +134,7 @@ async function openFilter(endpoint: Endpoint, wanted: Filter['gives']): Promise<
     try {
       return { id: await open(true), gives: 'bodies' }
     } catch (error) {
-      if (!(error instanceof EndpointFailure) || error.kind === 'unsupported' || error.kind === 'throttled') throw error
+      if (!(error instanceof EndpointFailure) || isLasting(error)) throw error
     }
   }
   return { id: await open(), gives: 'hashes' }
@@ -225,7 +225,7 @@ async function poll(
 }
 
 function isLasting(error: unknown): boolean {
-  return error instanceof EndpointFailure && (error.kind === 'unsupported' || error.kind === 'throttled')
+  return error instanceof EndpointFailure && (error.kind === 'unsupported' || asksForRest(error.kind))
 }
 
 /** What the work gives, or null when it takes longer. Throws what the work throws. */

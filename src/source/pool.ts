@@ -12,7 +12,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { randomFloat } from '../runtime/random.ts'
 import { sleep } from '../runtime/sleep.ts'
 import type { Endpoint } from './endpoint.ts'
-import { EndpointFailure } from './failure.ts'
+import { asksForRest, EndpointFailure, gaveNoAnswer } from './failure.ts'
 import { parseQuantity } from './parse.ts'
 
 const ATTEMPTS_PER_ENDPOINT = 3
@@ -63,7 +63,7 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
           if (!isRetryable(error)) throw error
           last = error
           // Behind the same address there may be another node by now.
-          if (error instanceof EndpointFailure && error.kind === 'unreachable') endpoint.chainVerified = false
+          if (error instanceof EndpointFailure && gaveNoAnswer(error.kind)) endpoint.chainVerified = false
           endpoint.noteFailure(describeError(error), restAfter(error, endpoint.consecutiveFailures))
         }
       }
@@ -80,7 +80,7 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
 
 function restAfter(error: unknown, failuresBefore: number): number {
   const kind = error instanceof EndpointFailure ? error.kind : null
-  if (kind === 'throttled') {
+  if (kind !== null && asksForRest(kind)) {
     const asked = error instanceof EndpointFailure ? error.retryAfterMs : null
     return Math.max(asked ?? 0, backoffMs(failuresBefore, THROTTLED_REST, randomFloat()))
   }
