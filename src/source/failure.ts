@@ -46,9 +46,9 @@ export function describeFailure(
   asked: Asked | null = null,
   nowMs = systemClock.now(),
 ): Failure {
-  const { code, status, texts, data, headers, isAnswer } = factsOf(error)
+  const { code, status, texts, data, headers } = factsOf(error)
   const text = withoutSecrets(texts.join(': '), url).slice(0, MAX_JUDGED_CHARS)
-  const kind = kindOf({ code, status, text, isAnswer, method: asked?.method })
+  const kind = kindOf({ code, status, text, method: asked?.method })
   return {
     kind,
     message: text.slice(0, MAX_TOLD_CHARS),
@@ -92,7 +92,6 @@ type Facts = {
   readonly texts: readonly string[]
   readonly data: unknown
   readonly headers: Headers | undefined
-  readonly isAnswer: boolean
 }
 
 type Thrown = { code?: unknown; status?: unknown; details?: unknown; headers?: Headers; cause?: unknown }
@@ -114,7 +113,6 @@ function factsOf(error: unknown): Facts {
     texts: [said ?? bare, ...[sent.details].filter(isText), ...wordsOf(sent.data, 0)],
     data: sent.data,
     headers: errors.map(({ headers }) => headers).find(headers => headers !== undefined),
-    isAnswer: status !== undefined || isText(innermost) || isText(sent.message),
   }
 }
 

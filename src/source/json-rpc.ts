@@ -105,8 +105,7 @@ async function askTag(endpoint: Endpoint, tag: string, below: number | null): Pr
     if (answer === null) return null
     header = parseHeader(answer)
   } catch (error) {
-    if (error instanceof EndpointFailure && !asksForRest(error.kind) && !gaveNoAnswer(error.kind))
-      return null
+    if (error instanceof EndpointFailure && !asksForRest(error.kind) && !gaveNoAnswer(error.kind)) return null
     throw error
   }
   return { header, below: below !== null && header.number > below ? await askHeader(endpoint, below) : null }

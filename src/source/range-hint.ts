@@ -12,7 +12,7 @@ const MAX_HINT_BLOCKS = 10_000_000
 /** How deep the data of an error is searched. */
 const MAX_DEPTH = 3
 
-const NUMBER = String.raw`(\d{1,3}(?:[.,_]\d{3})+|\d+)(k?)\b(?![.,]\d)(?! ?(?:logs|results|events|bytes|[kmg]?b|seconds|days|requests)\b)`
+const NUMBER = String.raw`(?<!-)(\d{1,3}(?:[.,_]\d{3})+|\d+)(k?)\b(?![.,]\d)(?! ?(?:logs|results|events|bytes|[kmg]?b|seconds|days|requests)\b)`
 
 /** Each has one number of blocks in its first group, and a k for thousands in its second. */
 const LIMITS = [

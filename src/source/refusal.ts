@@ -45,8 +45,6 @@ export type Refusal = {
   /** The HTTP status, where it was not 2xx. */
   readonly status: number | undefined
   readonly text: string
-  /** Whether a server sent it: a code, a status or an error in JSON. The texts of our own network stack are not read for limits. */
-  readonly isAnswer: boolean
   readonly method: string | undefined
 }
 
@@ -61,44 +59,42 @@ const BY_THE_SECOND = /(\bper |\/ ?)(second|sec|s|minute|min)\b|\b(rps|qps|tps|c
 /** The first group is about blocks, the second about results, the third about bytes, the last about what to ask instead. */
 const TOO_MUCH = any(
   /(?<!out of )(?<!outside )\branges? (?!request).{0,60}?\b(too (large|wide|big|high|long)|exceed\w*|limit(ed)?\b|(larg|bigg|great|high|wid)er|more than|over \d)/,
-  /\brange too\b|\branges? (threshold|limit|over)\b/,
   /\b(max\w*|allowed|exceed\w*|limited to|up to|at most|too wide|supports?)\b.{0,40}?\branges?\b/,
   /\btoo many blocks|\b(more than|at most|over|max\w* allowed is) [\d.,]+k? blocks\b|\bblocks distance\b|number of requested blocks/,
   /query must be smaller than|fromBlock and toBlock .{0,60}\bexceed/,
 
-  /\bmore than .{0,12}(results|logs|events)\b|\bmore than allowed number of logs|\btoo many (results|logs|events)\b/,
+  /\b(more than .{0,20}|too many )(results|logs|events)\b/,
   /\bmax(imum)? (results|logs|log count)\b|\blogs matched\b.{0,40}(exceed|limit)|\blimit of [\d,]+ (logs|results)/,
 
   /\b(response|result|answer)s?( body| message)?( size)? (is )?(too (large|big)|exceed\w*|should not|larger than)/,
-  /\bresponse body exceeded|message response size|cannot create a string longer/,
+  /\bresponse body exceeded|cannot create a string longer/,
 
-  /(this|smaller|narrower|reduc\w+ (your |the )?) ?block range|retry with the range|narrow your (filter|fromBlock)/,
+  /(this|smaller|narrower|reduc\w+ (your |the )?) ?block range/,
 )
 
 /** A range that ends where the node has no blocks yet. Fewer blocks would not help. */
-const AHEAD =
-  /range (extends|is) beyond|beyond (the )?(current|latest|chain|head)|latest executed block|invalid block range/i
+const AHEAD = /\b(beyond|exceeds?|past|after) (the )?(current|latest|chain|head)|invalid block range/i
 
 const FOR_LONG = /\b(daily|monthly|weekly|(per|a|this) (day|month)|today|24 ?h(ours?)?)\b/i
-const ALLOWANCE = /limit|quota|count|capacity|credits?\b|usage|allowance|\bCUs?\b|compute units?/i
+const ALLOWANCE = /limit|count|capacity|credits?\b|usage|requests?\b|\bCUs?\b/i
 const USED_UP = any(
-  /payment required|\bquota\b|\b(API|RPC) usage|usage limit/,
+  /payment required|\bquota\b|usage limit/,
   /\b(out of|insufficient|not enough|no (more|remaining)|used up|exhausted|depleted)\b.{0,20}\b(CUs?|RUs?|compute units?|credits?)\b/,
   /\b(CUs?|RUs?|compute units?|credits?)\b.{0,20}\b(exhausted|used up|depleted)\b/,
-  /\b(limit|exceeded|reached)\b.{0,30}\b(your|this|the)( current)? (plan|subscription)\b|reached the free tier|\/billing\b/,
+  /\b(limit|exceeded|reached)\b.{0,30}\b(your|this|the)( current)? (plan|subscription)\b|reached the free tier/,
 )
 /** Advertising that goes with many refusals: read only where nothing else is known. */
-const PAY = /upgrade (your|to a) .{0,12}(plan|account|subscription|tier)|top up|subscription (is |has )?(expired|inactive)/i
+const PAY = /upgrade (your|to a) .{0,12}(plan|account|subscription|tier)/i
 
 const THROTTLED = any(
-  /rate.?limit|request rate|too many (requests?|calls|connections)|throttl|slow down|request limit|requests? (are )?limited|limit\w* .{0,12}requests/,
-  /exceed\w*.{0,40}\b(requests?|calls|credits?|capacity|throughput|compute)\b|over capacity|too much load|rabbit hole is full|surpassed .{0,30}limit/,
+  /rate.?limit|request rate|too many (requests?|calls|connections)|throttl|slow down|request limit|requests? (are )?limited/,
+  /exceed\w*.{0,40}\b(requests?|calls|credits?|capacity|throughput|compute)\b|over capacity|too much load|rabbit hole is full/,
   /\b(http|status|code:?) ?429\b/,
 )
 
 /** A connection that was not made in time says nothing of what was asked. */
-const NOT_CONNECTED = /connect(ion)?\b.{0,20}\btime(d ?out|out)|ETIMEDOUT/i
-const TIMED_OUT = /\btimed?[ -]?out\b|\btimeouts?\b|deadline exceeded|took too long/i
+const NOT_CONNECTED = /connect(ion)?\b.{0,20}\btime(d ?out|out)/i
+const TIMED_OUT = /\btimed?[ -]?out\b|deadline exceeded/i
 /** Gateway timeout, and what Cloudflare says for it; a request timeout. */
 const TIMED_OUT_STATUSES: ReadonlySet<number | undefined> = new Set([408, 504, 524])
 
@@ -123,12 +119,10 @@ const OVERWHELMED = /no backend is currently healthy|unable to complete request|
 export function kindOf(refusal: Refusal): FailureKind {
   const { code, status, text, method } = refusal
   if (code === 3 || (code !== undefined && REVERTED.test(text))) return 'reverted'
-  if (refusal.isAnswer) {
-    if (BY_THE_SECOND.test(text)) return 'throttled'
-    if (TOO_MUCH.test(text) && !AHEAD.test(text)) return 'range-too-large'
-    if (isUsedUp(refusal)) return 'exhausted'
-    if (status === 429 || code === 429 || THROTTLED.test(text)) return 'throttled'
-  }
+  if (BY_THE_SECOND.test(text)) return 'throttled'
+  if (TOO_MUCH.test(text) && !AHEAD.test(text)) return 'range-too-large'
+  if (isUsedUp(refusal)) return 'exhausted'
+  if (status === 429 || code === 429 || THROTTLED.test(text)) return 'throttled'
   if (TIMED_OUT_STATUSES.has(status) || (TIMED_OUT.test(text) && !NOT_CONNECTED.test(text))) return 'timeout'
   // "limit exceeded" and no more: of requests, or of what a filter may match.
   if (code === -32005) return method === 'eth_getLogs' ? 'range-too-large' : 'throttled'

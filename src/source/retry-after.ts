@@ -14,19 +14,14 @@ const MAX_DEPTH = 3
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 /** "10s", "10m0s", "1.5 seconds", "2 minutes". */
 const DURATION = String.raw`((?:\d+(?:\.\d+)?\s?(?:milliseconds?|ms|hours?|h|minutes?|mins?|m|seconds?|secs?|s)(?![a-z])\s?)+)`
-const IN_WORDS = new RegExp(`(?:try|retry|again|wait)(?:ing)?(?: again)?(?: in| after| for)?:? ${DURATION}`, 'i')
+const IN_WORDS = new RegExp(`(?:try|retry|again|wait)(?:ing)?(?: again)?(?: in|[ -]after| for)?:? ${DURATION}`, 'i')
 
 /**
  * @param headers of the answer, where there was one over HTTP
  * @param nowMs by our clock; used only where the answer has no date of its own
  * @returns null where nothing is said, or nonsense
  */
-export function retryAfterMs(
-  headers: Headers | undefined,
-  data: unknown,
-  text: string,
-  nowMs: number,
-): number | null {
+export function retryAfterMs(headers: Headers | undefined, data: unknown, text: string, nowMs: number): number | null {
   const waitMs = byHeader(headers, nowMs) ?? byField(data, 0) ?? durationMs(IN_WORDS.exec(text)?.[1] ?? '')
   return waitMs === null ? null : Math.min(waitMs, MAX_RETRY_AFTER_MS)
 }

@@ -25,6 +25,8 @@ type Entry = {
   readonly headers?: Readonly<Record<string, string>>
   /** How many blocks of logs are asked for. */
   readonly askedBlocks?: number
+  /** The words say nothing: the code alone tells. */
+  readonly isWordless?: true
   readonly kind: FailureKind
   /** What the text suggests, whether or not it makes sense for what was asked. */
   readonly range?: { readonly fromBlock: string; readonly toBlock: string }
@@ -36,9 +38,13 @@ type Entry = {
 
 const ASKED_BLOCKS = 100_000
 const FROM_BLOCK = 16_000_000
-const entries = JSON.parse(
-  readFileSync(new URL('./provider-errors.json', import.meta.url), 'utf8'),
-) as readonly Entry[]
+const entries = JSON.parse(readFileSync(new URL('./provider-errors.json', import.meta.url), 'utf8')) as readonly Entry[]
+
+/** The same words without a status, as over a websocket, and with a code that says nothing. */
+const byWords = entries
+  .filter(({ code, isWordless }) => code !== null && isWordless !== true)
+  .map((entry): Entry => ({ ...entry, status: null, code: -32000 }))
+const served = [...entries, ...byWords]
 
 let server: Server
 let url: string
@@ -46,7 +52,7 @@ let url: string
 beforeAll(async () => {
   server = createServer((request, response) => {
     request.resume()
-    const { status, code, message, extra, headers } = entries[Number(request.url?.slice(1))] as Entry
+    const { status, code, message, extra, headers } = served[Number(request.url?.slice(1))] as Entry
     const isHtml = code === null && message.startsWith('<')
     const body = code === null ? message : JSON.stringify({ jsonrpc: '2.0', id: 1, error: { code, message, ...extra } })
     response.writeHead(status ?? 200, { 'content-type': isHtml ? 'text/html' : 'application/json', ...headers })
@@ -64,7 +70,7 @@ afterAll(() => {
 
 /** The failure that the entry becomes, by the way of every question. */
 async function meet(entry: Entry): Promise<EndpointFailure> {
-  const endpoint = createEndpoint(`${url}/${entries.indexOf(entry)}`, 'node', systemClock)
+  const endpoint = createEndpoint(`${url}/${served.indexOf(entry)}`, 'node', systemClock)
   const blocks = entry.askedBlocks ?? ASKED_BLOCKS
   const toBlock = `0x${(FROM_BLOCK + blocks - 1).toString(16)}`
   const filter = { fromBlock: `0x${FROM_BLOCK.toString(16)}`, toBlock }
@@ -84,15 +90,27 @@ function suggestion({ range, maxBlocks, askedBlocks = ASKED_BLOCKS }: Entry): nu
 }
 
 describe('what nodes and providers were seen to answer', () => {
-  test.each(entries.map(entry => [`${entry.provider}: ${entry.message}`, entry] as const))('%s', async (_name, entry) => {
-    const failure = await meet(entry)
-    const isRange = entry.kind === 'range-too-large' || entry.mayBeRange === true
-    expect({ kind: failure.kind, range: failure.range, retryAfterMs: failure.retryAfterMs }).toEqual({
-      kind: entry.kind,
-      range: isRange ? { suggestedBlocks: suggestion(entry) } : null,
-      retryAfterMs: entry.retryAfterMs ?? null,
-    })
-  })
+  test.each(entries.map(entry => [`${entry.provider}: ${entry.message}`, entry] as const))(
+    '%s',
+    async (_name, entry) => {
+      const failure = await meet(entry)
+      const isRange = entry.kind === 'range-too-large' || entry.mayBeRange === true
+      expect({ kind: failure.kind, range: failure.range, retryAfterMs: failure.retryAfterMs }).toEqual({
+        kind: entry.kind,
+        range: isRange ? { suggestedBlocks: suggestion(entry) } : null,
+        retryAfterMs: entry.retryAfterMs ?? null,
+      })
+    },
+  )
+
+  test.each(byWords.map(entry => [`${entry.provider}: ${entry.message}`, entry] as const))(
+    'by the words alone, %s',
+    async (_name, entry) => {
+      const { kind, range } = await meet(entry)
+      expect(kind).toBe(entry.kind)
+      expect(range?.suggestedBlocks ?? null).toBe(range === null ? null : suggestion(entry))
+    },
+  )
 
   test('are many, of many, of every kind', () => {
     const ranges = entries.filter(({ kind }) => kind === 'range-too-large')
