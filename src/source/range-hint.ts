@@ -71,6 +71,9 @@ function hintsOfData(data: unknown, depth: number): number[] {
 }
 
 function spanOf(from: unknown, to: unknown): number | null {
-  const isNumeral = (end: unknown): end is string => typeof end === 'string' && /^(0x[0-9a-f]+|\d+)$/i.test(end)
   return isNumeral(from) && isNumeral(to) ? Number(to) - Number(from) + 1 : null
+}
+
+function isNumeral(end: unknown): end is string {
+  return typeof end === 'string' && /^(0x[0-9a-f]+|\d+)$/i.test(end)
 }

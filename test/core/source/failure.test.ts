@@ -1,7 +1,13 @@
 import { HttpRequestError, ResponseBodyTooLargeError, RpcRequestError, TimeoutError, UnknownRpcError } from 'viem'
 import { describe, expect, test } from 'vitest'
 import { isRetryable } from '../../../src/errors.ts'
-import { describeFailure, EndpointFailure, type FailureKind } from '../../../src/source/failure.ts'
+import {
+  asksForRest,
+  describeFailure,
+  EndpointFailure,
+  type FailureKind,
+  gaveNoAnswer,
+} from '../../../src/source/failure.ts'
 
 const URL_WITH_KEY = 'https://user:hunter2hunter2@eth.example.com/v2/AbCdEf0123456789?token=s3cr3t-t0ken'
 const body = { method: 'eth_call', params: [] }
@@ -229,6 +235,33 @@ describe('what is told of it', () => {
     data['itself'] = data
     const cause = new RpcRequestError({ body, url: URL_WITH_KEY, error: { code: -32602, message: 'invalid', data } })
     expect(describeFailure(cause, URL_WITH_KEY)).toMatchObject({ kind: 'range-too-large', retryAfterMs: null })
+  })
+
+  test.each<[FailureKind, boolean, boolean]>([
+    ['unreachable', false, true],
+    ['timeout', false, true],
+    ['throttled', true, false],
+    ['exhausted', true, false],
+    ['range-too-large', false, false],
+    ['unsupported', false, false],
+    ['filter-missing', false, false],
+    ['block-missing', false, false],
+    ['state-gone', false, false],
+    ['reverted', false, false],
+  ])('%s: asks to be left alone %j, gave no answer %j', (kind, asks, gaveNone) => {
+    expect([asksForRest(kind), gaveNoAnswer(kind)]).toEqual([asks, gaveNone])
+  })
+
+  test.each<[string, unknown, unknown]>([
+    ['logs of many blocks', { fromBlock: '0x1', toBlock: '0x10' }, { suggestedBlocks: null }],
+    ['logs of one block', { fromBlock: '0x1', toBlock: '0x1' }, null],
+    ['logs of a block by its hash', { blockHash: '0x1' }, null],
+    ['logs up to a tag', { fromBlock: '0x1', toBlock: 'latest' }, null],
+  ])('no answer in time to %s', (_name, filter, range) => {
+    const error = new TimeoutError({ body, url: URL_WITH_KEY })
+    const asked = { method: 'eth_getLogs', params: [filter] }
+    expect(describeFailure(error, URL_WITH_KEY, asked)).toMatchObject({ kind: 'timeout', range })
+    expect(describeFailure(error, URL_WITH_KEY, { ...asked, method: 'eth_newFilter' })).toMatchObject({ range: null })
   })
 
   test.each<[FailureKind, string, boolean]>([
