@@ -11,7 +11,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { within } from '../runtime/sleep.ts'
 import { type Abilities, createAbilities } from './abilities.ts'
 import type { Budget } from './budget.ts'
-import { describeFailure, EndpointFailure } from './failure.ts'
+import { asksForRest, describeFailure, EndpointFailure, gaveNoAnswer } from './failure.ts'
 import { createLimiter, type Limiter } from './limiter.ts'
 import type { EndpointHealth } from './source.ts'
 import { createStanding, type StandingOf } from './standing.ts'
@@ -88,11 +88,11 @@ export function createEndpoint(options: EndpointOptions, clock: Clock): Endpoint
     budget.spend()
   })
   const standing = createStanding(budget, clock)
-  const fail = (method: string, error: unknown): EndpointFailure => {
+  const fail = (method: string, params: readonly unknown[], error: unknown): EndpointFailure => {
     errors += 1
-    const failure = describeFailure(error, url)
-    if (failure.kind === 'unreachable' || failure.kind === 'timeout') wire.drop()
-    if (failure.kind === 'throttled' || failure.kind === 'exhausted') limiter.refused()
+    const failure = describeFailure(error, url, { method, params })
+    if (gaveNoAnswer(failure.kind)) wire.drop()
+    if (asksForRest(failure.kind)) limiter.refused()
     return new EndpointFailure(name, method, failure, error)
   }
 
@@ -114,7 +114,7 @@ export function createEndpoint(options: EndpointOptions, clock: Clock): Endpoint
         standing.noteLatency(clock.monotonic() - started)
         return answer
       } catch (error) {
-        throw fail(method, error)
+        throw fail(method, params, error)
       } finally {
         limiter.leave()
       }
@@ -123,7 +123,7 @@ export function createEndpoint(options: EndpointOptions, clock: Clock): Endpoint
       try {
         return await wire.subscribe(params, onData, onEnd)
       } catch (error) {
-        throw fail('eth_subscribe', error)
+        throw fail('eth_subscribe', params, error)
       }
     },
     reset: wire.drop,

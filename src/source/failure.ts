@@ -1,59 +1,72 @@
 /**
- * What a node's refusal means.
+ * What a node's refusal means, read from an error of viem's transports.
  *
- * Nodes share error codes only by accident, so code and wording are both read. The wordings are of geth, reth, erigon, nethermind,
- * besu, Anvil, Hardhat and the large providers. What nobody knows is taken for a passing fault and asked elsewhere.
+ * Always holds: the message that is told is cut and holds no URL and no part of one that may be a key. What is judged is longer than
+ * what is told, since some say the important thing last. The meaning of the words is in `refusal.ts`.
  */
 
 import { AppError } from '../errors.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { blocksAsked, suggestedBlocks } from './range-hint.ts'
+import { type FailureKind, kindOf, mayBeTooMuch } from './refusal.ts'
+import { retryAfterMs } from './retry-after.ts'
 
-export type FailureKind =
-  /** The endpoint can't be reached or answers with nonsense: another one, later this one again. */
-  | 'unreachable'
-  /** Too many requests, or a quota: leave it alone for a while. */
-  | 'throttled'
-  | 'timeout'
-  | 'exhausted'
-  | 'range-too-large'
-  /** The method is not there: use another way on this endpoint. */
-  | 'unsupported'
-  /** The node has forgotten the filter, or another node behind the same address made it. */
-  | 'filter-missing'
-  /** The state at that block was pruned. */
-  | 'state-gone'
-  /** The block is not there (yet). */
-  | 'block-missing'
-  /** The call itself fails in the EVM. */
-  | 'reverted'
+export { asksForRest, type FailureKind, gaveNoAnswer } from './refusal.ts'
 
-const THROTTLED =
-  /rate.?limit|too many requests|quota|capacity|throttl|exceeded.*(compute|request|credit|RPS)|request limit|429|402/i
-const UNSUPPORTED =
-  /method.{0,60}(not (found|supported|available|exist|allowed|whitelisted|implemented)|does not exist|is disabled)|unsupported (method|subscription)|unknown method/i
-const FILTER_MISSING = /\bfilter\b.{0,80}(not found|does not exist|expired)|\b(no|unknown) (such )?filter\b/i
-const STATE_GONE =
-  /missing trie node|state .{0,60}(not available|unavailable|pruned)|no state available|data before .{0,60}not available|historical state|archive|old data not available|pruned history|distance to target block|state at block/i
-const BLOCK_MISSING =
-  /header (for hash )?not found|unknown block|block not found|block .{0,40}(not found|out of range)|BlockOutOfRange|cannot find (header|block)|^\S+ could not be found/i
-const REVERTED =
-  /revert|invalid opcode|out of gas|stack (under|over)flow|invalid jump|VM execution error|VM Exception|bad instruction|EVM error/i
-
-/** What is waited at most because a node asks for it: a nonsensical header must not take an endpoint away for good. */
-const MAX_RETRY_AFTER_MS = 3_600_000
+const MAX_TOLD_CHARS = 300
+/** Of an error page of megabytes, the title is enough. */
+const MAX_JUDGED_CHARS = 2_000
 /** Shorter pieces of a URL are words, and hiding them would spoil the message. */
 const MIN_SECRET_LENGTH = 8
+/** How deep the data of an error is searched for words. */
+const MAX_DATA_DEPTH = 3
 
-export type Failure = { readonly kind: FailureKind; readonly message: string; readonly retryAfterMs: number | null }
+export type Failure = {
+  readonly kind: FailureKind
+  readonly message: string
+  readonly retryAfterMs: number | null
+  /**
+   * Not null where fewer blocks may be answered: the range was refused, or logs of several blocks were asked for and the time was up.
+   * With the number of blocks that is suggested, which is smaller than what was asked.
+   */
+  readonly range: { readonly suggestedBlocks: number | null } | null
+}
 
-/** Reads an error of viem's transports. The message is cut and holds no URL. */
-export function describeFailure(error: unknown, url: string): Failure {
-  const { code, status, details, retryAfterMs } = factsOf(error)
-  const withoutUrls = details.replaceAll(url, '<endpoint>').replace(/\b(?:https?|wss?):\/\/\S+/gi, '<url>')
-  // An error page may repeat the path alone ("Cannot POST /v2/…"): that is where the key is.
-  const message = secretsOf(url)
-    .reduce((text, secret) => text.replaceAll(secret, '<hidden>'), withoutUrls)
-    .slice(0, 300)
-  return { kind: kindOf(code, status, message), message, retryAfterMs }
+/** What the refused question was: the same words mean another thing for logs. */
+export type Asked = { readonly method: string; readonly params: readonly unknown[] }
+
+/**
+ * Reads an error of viem's transports. The message is cut and holds no URL.
+ *
+ * @param nowMs by our clock, for a Retry-After that is a date
+ */
+export function describeFailure(
+  error: unknown,
+  url: string,
+  asked: Asked | null = null,
+  nowMs = systemClock.now(),
+): Failure {
+  const { code, status, texts, data, headers } = factsOf(error)
+  const text = withoutSecrets(texts.join(': '), url).slice(0, MAX_JUDGED_CHARS)
+  const kind = kindOf({ code, status, text, method: asked?.method })
+  return {
+    kind,
+    message: text.slice(0, MAX_TOLD_CHARS),
+    retryAfterMs: retryAfterMs(headers, data, text, nowMs),
+    range: rangeOf(kind, text, data, asked),
+  }
+}
+
+function rangeOf(kind: FailureKind, text: string, data: unknown, asked: Asked | null): Failure['range'] {
+  const blocks = asked?.method === 'eth_getLogs' ? blocksAsked(asked.params) : null
+  const isTooMuch = kind === 'range-too-large' || (blocks !== null && blocks > 1 && mayBeTooMuch(kind, text))
+  return isTooMuch ? { suggestedBlocks: suggestedBlocks(text, data, blocks) } : null
+}
+
+/** An error page may repeat the path alone ("Cannot POST /v2/…"): that is where the key is. */
+function withoutSecrets(text: string, url: string): string {
+  const withoutUrls = text.replaceAll(url, '<endpoint>').replace(/\b(?:https?|wss?):\/\/\S+/gi, '<url>')
+  return secretsOf(url).reduce((hidden, secret) => hidden.replaceAll(secret, '<hidden>'), withoutUrls)
 }
 
 /** The parts of a URL that may be a key: pieces of its path, values of its query, its credentials; but not words like `v2`. */
@@ -72,49 +85,54 @@ function decoded(part: string): string {
   }
 }
 
-function kindOf(code: number | undefined, status: number | undefined, message: string): FailureKind {
-  if (status === 429 || status === 402 || code === -32005 || code === 429) return 'throttled'
-  if (code === 3) return 'reverted'
-  if (code === undefined) return THROTTLED.test(message) && status !== undefined ? 'throttled' : 'unreachable'
-  if (code === -32601 || code === -32004 || UNSUPPORTED.test(message)) return 'unsupported'
-  if (STATE_GONE.test(message)) return 'state-gone'
-  if (BLOCK_MISSING.test(message)) return 'block-missing'
-  if (REVERTED.test(message)) return 'reverted'
-  if (FILTER_MISSING.test(message)) return 'filter-missing'
-  return THROTTLED.test(message) ? 'throttled' : 'unreachable'
+type Facts = {
+  readonly code: number | undefined
+  readonly status: number | undefined
+  /** What is said, first what the message says. */
+  readonly texts: readonly string[]
+  readonly data: unknown
+  readonly headers: Headers | undefined
 }
 
-type Facts = { code?: number; status?: number; details: string; retryAfterMs: number | null }
+type Thrown = { code?: unknown; status?: unknown; details?: unknown; headers?: Headers; cause?: unknown }
+type Sent = { code?: unknown; message?: unknown; details?: unknown; data?: unknown }
 
+/** viem wraps what a node sent once or twice, and over a socket not at all; what was sent is the innermost cause, and no error. */
 function factsOf(error: unknown): Facts {
-  if (!(error instanceof Error)) return factsOfBare(error)
-  const { code, status, details, headers, cause } = error as Error & {
-    code?: unknown
-    status?: unknown
-    details?: unknown
-    headers?: Headers
-  }
-  const inner = cause instanceof Error ? factsOf(cause) : null
-  const number = typeof code === 'number' ? code : inner?.code
-  const http = typeof status === 'number' ? status : inner?.status
-  const text = typeof details === 'string' && details !== '' ? details : (inner?.details ?? firstLine(error.message))
-  const retryAfter = Number(headers?.get?.('retry-after') ?? Number.NaN)
+  const errors: (Error & Thrown)[] = []
+  let innermost = error
+  for (; innermost instanceof Error; innermost = innermost.cause) errors.push(innermost)
+  const sent = Object(innermost) as Sent
+  const status = errors.map(each => each.status).find(each => typeof each === 'number')
+  const code = errors.map(each => each.code).find(each => typeof each === 'number') ?? numeral(sent.code)
+  const said = errors.map(({ details }) => details).find(isText) ?? (isText(sent.message) ? sent.message : null)
+  const bare = errors.length === 0 || isText(innermost) ? String(innermost) : firstLine(errors[0]?.message ?? '')
   return {
-    ...(number === undefined ? {} : { code: number }),
-    ...(http === undefined ? {} : { status: http }),
-    details: text,
-    retryAfterMs: retryAfter >= 0 ? Math.min(retryAfter * 1000, MAX_RETRY_AFTER_MS) : (inner?.retryAfterMs ?? null),
+    code,
+    status,
+    texts: [said ?? bare, ...[sent.details].filter(isText), ...wordsOf(sent.data, 0)],
+    data: sent.data,
+    headers: errors.map(({ headers }) => headers).find(headers => headers !== undefined),
   }
 }
 
-/** What a socket was refused with comes from viem as the node sent it, and what closed it as an event: objects, no errors. */
-function factsOfBare(error: unknown): Facts {
-  const { code, message } = Object(error) as { code?: unknown; message?: unknown }
-  return {
-    ...(typeof code === 'number' ? { code } : {}),
-    details: typeof message === 'string' ? message : String(error),
-    retryAfterMs: null,
-  }
+/** Some put all that matters into the data, behind "invalid params". What is a question sent back, or bytes, says nothing. */
+function wordsOf(data: unknown, depth: number): string[] {
+  if (isText(data)) return data.startsWith('0x') ? [] : [data]
+  if (typeof data !== 'object' || data === null || depth > MAX_DATA_DEPTH) return []
+  return Object.entries(data).flatMap(([name, value]) =>
+    /request|params|header/i.test(name) ? [] : wordsOf(value, depth + 1),
+  )
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}
+
+/** A few send their codes as text. */
+function numeral(code: unknown): number | undefined {
+  const number = typeof code === 'string' && /^-?\d+$/.test(code) ? Number(code) : code
+  return typeof number === 'number' ? number : undefined
 }
 
 function firstLine(text: string): string {
@@ -125,7 +143,7 @@ function firstLine(text: string): string {
 export class EndpointFailure extends AppError {
   readonly kind: FailureKind
   readonly retryAfterMs: number | null
-  readonly range: { suggestedBlocks: number | null } | null = null
+  readonly range: Failure['range']
 
   constructor(endpoint: string, method: string, failure: Failure, cause: unknown) {
     const code =
@@ -140,5 +158,6 @@ export class EndpointFailure extends AppError {
     })
     this.kind = failure.kind
     this.retryAfterMs = failure.retryAfterMs
+    this.range = failure.range
   }
 }

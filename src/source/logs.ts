@@ -68,16 +68,13 @@ async function askPiece({ endpoint, request }: Asker, { from, to }: Range, clock
     } catch (error) {
       if (!(error instanceof EndpointFailure)) throw error
       if (error.kind === 'unsupported') endpoint.abilities.note('logs', false)
-      // An answer that takes too long is, over several blocks, an answer that is too large.
-      const isTooLarge = error.kind === 'range-too-large' || (error.kind === 'timeout' && blocks > 1)
-      if (!isTooLarge || refusals >= MAX_REFUSALS) throw error
+      if (error.range === null || refusals >= MAX_REFUSALS) throw error
       // Not even one block: the receipts tell the same.
       if (blocks === 1) {
         endpoint.abilities.note('logs', false)
         throw error
       }
-      const suggestedBlocks = error.range?.suggestedBlocks ?? null
-      endpoint.logRange = shrinkRange(endpoint.logRange, { blocks, suggestedBlocks })
+      endpoint.logRange = shrinkRange(endpoint.logRange, { blocks, ...error.range })
     }
   }
 }

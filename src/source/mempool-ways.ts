@@ -14,7 +14,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { randomFloat } from '../runtime/random.ts'
 import { sleep, within } from '../runtime/sleep.ts'
 import type { Endpoint } from './endpoint.ts'
-import { EndpointFailure } from './failure.ts'
+import { asksForRest, EndpointFailure } from './failure.ts'
 import { parseBareHash, parseChanges, parseFilterId, parseHashOf, parsePool } from './parse.ts'
 import type { Pool } from './pool.ts'
 
@@ -134,7 +134,7 @@ async function openFilter(endpoint: Endpoint, wanted: Filter['gives']): Promise<
     try {
       return { id: await open(true), gives: 'bodies' }
     } catch (error) {
-      if (!(error instanceof EndpointFailure) || LASTING.has(error.kind)) throw error
+      if (!(error instanceof EndpointFailure) || isLasting(error)) throw error
     }
   }
   return { id: await open(), gives: 'hashes' }
@@ -225,8 +225,6 @@ async function poll(
   return 'over'
 }
 
-const LASTING: ReadonlySet<string> = new Set(['unsupported', 'throttled', 'exhausted'])
-
 function isLasting(error: unknown): boolean {
-  return error instanceof EndpointFailure && LASTING.has(error.kind)
+  return error instanceof EndpointFailure && (error.kind === 'unsupported' || asksForRest(error.kind))
 }

@@ -13,7 +13,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { randomFloat } from '../runtime/random.ts'
 import { sleep } from '../runtime/sleep.ts'
 import type { Endpoint } from './endpoint.ts'
-import { EndpointFailure } from './failure.ts'
+import { asksForRest, EndpointFailure } from './failure.ts'
 import { type Ending, pollFilter, pollPool, subscribe, type Watch } from './mempool-ways.ts'
 import { parsePending } from './parse.ts'
 import type { Pool } from './pool.ts'
@@ -111,7 +111,7 @@ function postpone(ways: readonly Way[], way: Way, outcome: unknown, now: number)
   } else if (outcome === 'forgotten' || failure?.kind === 'unsupported') {
     const { endpoint, method } = way
     leave(ways, each => each.endpoint === endpoint && each.method === method, now + NOT_OFFERED_MS)
-  } else if (failure?.kind === 'throttled' || failure?.kind === 'exhausted') {
+  } else if (failure !== null && asksForRest(failure.kind)) {
     // Whoever is asked too much is not asked in another way: what is left of its patience is for the blocks.
     const waitMs = Math.max(failure.retryAfterMs ?? 0, backoffMs(way.failures, THROTTLED, randomFloat()))
     leave(ways, each => each.endpoint === way.endpoint, now + waitMs)

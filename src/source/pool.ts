@@ -15,7 +15,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { sleep, within } from '../runtime/sleep.ts'
 import type { Ability } from './abilities.ts'
 import type { Endpoint, Turn } from './endpoint.ts'
-import { EndpointFailure } from './failure.ts'
+import { EndpointFailure, gaveNoAnswer } from './failure.ts'
 import { parseQuantity } from './parse.ts'
 
 const ATTEMPTS_PER_ENDPOINT = 3
@@ -191,7 +191,7 @@ function noteFailure(endpoint: Endpoint, error: unknown): void {
   if (failure?.kind === 'unsupported') return
   if (failure === null && error instanceof AppError) endpoint.lies += 1
   // Behind the same address there may be another node by now.
-  if (failure?.kind === 'unreachable' || failure?.kind === 'timeout') endpoint.chainVerified = false
+  if (failure !== null && gaveNoAnswer(failure.kind)) endpoint.chainVerified = false
   const what = failure?.kind === 'throttled' || failure?.kind === 'exhausted' ? failure.kind : 'failed'
   standing.noteFailure(describeError(error), what, failure?.retryAfterMs ?? null)
 }
