@@ -259,6 +259,15 @@ create table indexer.registry (
   constraint registry_singleton_check CHECK (singleton)
 );
 
+create table indexer.rpc_requests (
+  chain_id integer not null,
+  endpoint text not null,
+  day date not null,
+  requests bigint not null,
+  updated_at timestamp without time zone not null default (now() AT TIME ZONE 'utc'::text),
+  constraint rpc_requests_pkey PRIMARY KEY (chain_id, endpoint, day)
+);
+
 create table indexer.tokens (
   chain_id integer not null,
   address character varying(42) not null,
