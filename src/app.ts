@@ -25,7 +25,7 @@ export type App = {
   readonly registry: Registry
   readonly chains: ReadonlyMap<number, Chain>
   /** What the steps of a chain are given; its source is made when it is first asked for. */
-  context(chainId: number): ChainContext
+  readonly context: (chainId: number) => ChainContext
 }
 
 export type AppOptions = {
@@ -73,7 +73,9 @@ export async function withApp<T>(options: AppOptions, work: (app: App) => Promis
         displayUrl,
         limits: entry?.rpcLimits ?? {},
         blockTimeSeconds: entry?.chain.blockTimeSeconds ?? 12,
-        ledger: { add: store.addRequests },
+        ledger: {
+          add: (id, endpoint, day, requests) => store.addRequests(id, endpoint, day, requests),
+        },
         onTrouble: (facts, message) => log.warn({ chain: entry?.chain.name, ...facts }, message),
       })
       sources.set(chainId, source)

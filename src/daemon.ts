@@ -45,6 +45,7 @@ export type ChainState = {
   failingSince: number | null
   /** Far longer without a block than this chain explains: for how long, and what the endpoints say. */
   stall: string | null
+  stalledMs: number | null
   /** Rows are missing below its checkpoint. */
   lacksRows: boolean
   reorgs: number
@@ -87,6 +88,7 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
     reason: null,
     failingSince: null,
     stall: null,
+    stalledMs: null,
     lacksRows: false,
     reorgs: 0,
     lastReorgDepth: null,
@@ -123,6 +125,7 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
         state.reason = null
         state.failingSince = null
         state.stall = null
+        state.stalledMs = null
         failures = 0
         await sleep(STANDBY_POLL_MS, signal)
       } catch (error) {
@@ -135,7 +138,10 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
   const follow = async (lease: Lease, signal: AbortSignal) => {
     const follower = createFollower(context)
     const lookout = createLookout(context)
-    const listening = Promise.all([lookout.listen(signal), source.watchAbilities(tell.endpoint, signal)])
+    const listening = Promise.all([
+      lookout.listen(signal),
+      source.watchAbilities(health => tell.endpoint(health), signal),
+    ])
     let accepts = acceptsReorg
     while (!signal.aborted) {
       try {
@@ -151,7 +157,8 @@ function createLoop(context: ChainContext, acceptsReorg: boolean) {
         failures = 0
         lookout.note(result, lookedMs)
         note(state, result)
-        state.stall = describeStall(lookout.stalledMs(), state.indexedNumber, source.health())
+        state.stalledMs = lookout.stalledMs()
+        state.stall = describeStall(state.stalledMs, state.indexedNumber, source.health())
         tell.step(result)
         tell.stall(state.stall)
         await lookout.wait(result, signal)

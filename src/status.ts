@@ -7,6 +7,8 @@ import { countBlocks, type Ranges } from './core/range.ts'
 import type { Header } from './core/types.ts'
 import type { ChainState } from './daemon.ts'
 import { describeError } from './errors.ts'
+import type { ChainMetrics } from './ops/metrics.ts'
+import type { Clock } from './runtime/clock.ts'
 import type { EndpointHealth } from './source/source.ts'
 import { leaseName } from './steps/lease.ts'
 import type { Job, Totals } from './store/store.ts'
@@ -100,6 +102,22 @@ function headOf(state: ChainState): Pick<Header, 'number' | 'timestamp'> | null 
   return state.headNumber === null ? null : { number: state.headNumber, timestamp: state.headTimestamp ?? 0 }
 }
 
+/** What Prometheus is told. Asks neither the database nor a node: a scrape is answered whatever is down. */
+export function metricsOf({ context, chains, clock }: App, states: readonly ChainState[]): ChainMetrics[] {
+  return states.map(state => ({
+    chain: chains.get(state.chainId)?.name ?? String(state.chainId),
+    phase: state.phase,
+    head: state.headNumber,
+    indexed: state.indexedNumber,
+    finalized: state.finalizedNumber,
+    ageSeconds: state.indexedTimestamp === null ? null : Math.max(clock.now() / 1000 - state.indexedTimestamp, 0),
+    stalledSeconds: state.stalledMs === null ? null : state.stalledMs / 1000,
+    isReady: reasonOf(state, '', clock) === null,
+    reorgs: state.reorgs,
+    endpoints: context(state.chainId).source.health(),
+  }))
+}
+
 /** Ready: the database answers, and every chain is followed here (or stands by) and close to its head. */
 export async function readinessOf(
   { store, chains, clock }: App,
@@ -113,17 +131,21 @@ export async function readinessOf(
     reasons.push(describeError(error))
   }
   for (const state of states) {
-    const name = chains.get(state.chainId)?.name ?? String(state.chainId)
-    const lag =
-      state.headNumber === null || state.indexedNumber === null ? null : state.headNumber - state.indexedNumber
-    if (state.phase === 'standby') continue
-    if (state.phase === 'starting') reasons.push(`${name} has not begun yet`)
-    else if (state.reason !== null) {
-      const troubleMs = state.failingSince === null ? 0 : clock.monotonic() - state.failingSince
-      if (state.phase === 'halted' || troubleMs >= MAX_READY_TROUBLE_MS)
-        reasons.push(`${name} is ${state.phase}: ${state.reason}`)
-    } else if (state.stall !== null) reasons.push(`${name} stands still: ${state.stall}`)
-    else if (lag !== null && lag > MAX_READY_LAG_BLOCKS) reasons.push(`${name} is ${lag} blocks behind its head`)
+    const reason = reasonOf(state, chains.get(state.chainId)?.name ?? String(state.chainId), clock)
+    if (reason !== null) reasons.push(reason)
   }
   return { ready: reasons.length === 0, reasons }
+}
+
+/** Why a chain is not ready; null if it is. Readiness follows lag: a trouble that has cost nothing yet is none. */
+function reasonOf(state: ChainState, name: string, clock: Clock): string | null {
+  const { phase, reason, stall, headNumber, indexedNumber, failingSince } = state
+  if (phase === 'standby') return null
+  if (phase === 'starting') return `${name} has not begun yet`
+  const troubleMs = failingSince === null ? 0 : clock.monotonic() - failingSince
+  if (reason !== null && (phase === 'halted' || troubleMs >= MAX_READY_TROUBLE_MS))
+    return `${name} is ${phase}: ${reason}`
+  if (stall !== null) return `${name} stands still: ${stall}`
+  const lag = headNumber === null || indexedNumber === null ? 0 : headNumber - indexedNumber
+  return lag > MAX_READY_LAG_BLOCKS ? `${name} is ${lag} blocks behind its head` : null
 }

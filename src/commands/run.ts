@@ -8,8 +8,9 @@ import { displayUrl } from '../config/secret.ts'
 import { createDaemon, type Daemon } from '../daemon.ts'
 import { startJobs } from '../jobs/schedule.ts'
 import { type HttpServer, type Readiness, startHttp } from '../ops/http.ts'
+import { renderMetrics } from '../ops/metrics.ts'
 import { sleep } from '../runtime/sleep.ts'
-import { readinessOf, statusOf } from '../status.ts'
+import { metricsOf, readinessOf, statusOf } from '../status.ts'
 import type { CommandInput, ExitCode } from './command.ts'
 
 /** Of the 10 s that a process has to end: what a step gets to commit. Closing the connections needs the rest. */
@@ -105,7 +106,11 @@ async function openHttp(app: App, daemon: Daemon): Promise<HttpServer | null> {
   const { host, port, explicit } = app.config.http
   if (port === 'off') return null
   return startHttp(
-    { readiness: () => readinessInTime(app, daemon), status: () => statusOf(app, { states: daemon.states() }) },
+    {
+      readiness: () => readinessInTime(app, daemon),
+      status: () => statusOf(app, { states: daemon.states() }),
+      metrics: () => renderMetrics(metricsOf(app, daemon.states())),
+    },
     {
       host,
       port,

@@ -1,16 +1,19 @@
 /**
- * The HTTP server: is the process alive, is it ready, how far is it. Nothing here writes.
+ * The HTTP server: is the process alive, is it ready, how far is it, and the same as metrics. Nothing here writes.
  */
 
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { AppError } from '../errors.ts'
+import { METRICS_TYPE } from './metrics.ts'
 
 export type Readiness = { readonly ready: boolean; readonly reasons: readonly string[] }
 
 export type HttpPages = {
   readiness(): Promise<Readiness>
   status(): Promise<unknown>
+  /** In the text format of Prometheus. */
+  metrics(): Promise<string>
 }
 
 export type HttpServer = { readonly url: string; close(): Promise<void> }
@@ -57,12 +60,12 @@ export async function startHttp(
 }
 
 async function respond(pages: HttpPages, url: string, response: ServerResponse): Promise<void> {
-  const { code, body } = await answer(pages, url)
-  response.writeHead(code, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
-  response.end(`${JSON.stringify(body, null, 2)}\n`)
+  const { code, body, type } = await answer(pages, url)
+  response.writeHead(code, { 'content-type': type ?? 'application/json; charset=utf-8', 'cache-control': 'no-store' })
+  response.end(type === undefined ? `${JSON.stringify(body, null, 2)}\n` : body)
 }
 
-async function answer(pages: HttpPages, url: string): Promise<{ code: number; body: unknown }> {
+async function answer(pages: HttpPages, url: string): Promise<{ code: number; body: unknown; type?: string }> {
   const path = url.split('?', 1)[0]
   try {
     if (path === '/healthz') return { code: 200, body: { alive: true } }
@@ -70,8 +73,9 @@ async function answer(pages: HttpPages, url: string): Promise<{ code: number; bo
       const readiness = await pages.readiness()
       return { code: readiness.ready ? 200 : 503, body: readiness }
     }
+    if (path === '/metrics') return { code: 200, body: await pages.metrics(), type: METRICS_TYPE }
     if (path === '/status' || path === '/') return { code: 200, body: await pages.status() }
-    return { code: 404, body: { error: 'There are /healthz, /readyz and /status.' } }
+    return { code: 404, body: { error: 'There are /healthz, /readyz, /status and /metrics.' } }
   } catch {
     return { code: 503, body: { error: 'The status can not be read right now; see the log.' } }
   }

@@ -25,7 +25,7 @@ export type Abilities = {
 export function createAbilities(clock: Clock): Abilities {
   const noted = new Map<Ability, { readonly has: boolean; readonly at: number }>()
   let contradicts = false
-  let tell: () => void = () => undefined
+  let tell: (() => void) | null = null
   return {
     may(ability) {
       const known = noted.get(ability)
@@ -36,7 +36,7 @@ export function createAbilities(clock: Clock): Abilities {
       noted.set(ability, { has, at: clock.monotonic() })
       if (before === undefined || before.has === has) return
       contradicts = true
-      tell()
+      tell?.()
     },
     async contradiction(signal) {
       if (!contradicts && !signal.aborted) {

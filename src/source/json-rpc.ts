@@ -14,7 +14,7 @@ import { watchHeads } from './heads.ts'
 import { askHistory } from './history.ts'
 import { watchMempool } from './mempool.ts'
 import { parseBytes, parseHeader, parseLocation, parseQuantity } from './parse.ts'
-import { type Asker, createPool, newestHead, type Pool } from './pool.ts'
+import { type Asker, askLatest, createPool, newestHead, type Pool } from './pool.ts'
 import { watchAbilities } from './probe.ts'
 import type { Source, TagAnswer } from './source.ts'
 import { askTestimonies, askWitnesses } from './witness.ts'
@@ -151,17 +151,12 @@ function sourceOf(
 /** The head of the endpoint that is asked, unless another one showed a newer one lately: then that one is asked too. */
 async function askHead(pool: Pool, priority: Priority, signal: AbortSignal): Promise<Header> {
   const newest = newestHead(pool.endpoints)
-  const ask = async ({ endpoint, request }: Asker) => {
-    const header = parseHeader(await request('eth_getBlockByNumber', ['latest', false]))
-    endpoint.standing.noteHead(header.number)
-    return header
-  }
-  const header = await pool.attempt(ask, { signal, priority, height: newest < 0 ? null : newest })
+  const header = await pool.attempt(askLatest, { signal, priority, height: newest < 0 ? null : newest })
   if (header.number >= newest) return header
   const other = pool.endpoints.find(({ standing }) => (standing.recentHead() ?? -1) > header.number)
   if (other === undefined) return header
   try {
-    const second = await pool.once(other, ask, signal)
+    const second = await pool.once(other, askLatest, signal)
     return second.number > header.number ? second : header
   } catch {
     return header

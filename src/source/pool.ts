@@ -10,13 +10,14 @@
 
 import type { Priority } from '../core/budget.ts'
 import { hedgeAfterMs, rankEndpoints } from '../core/rank.ts'
+import type { Header } from '../core/types.ts'
 import { AppError, describeError, isRetryable } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { sleep, within } from '../runtime/sleep.ts'
 import type { Ability } from './abilities.ts'
 import type { Endpoint, Turn } from './endpoint.ts'
 import { EndpointFailure, gaveNoAnswer } from './failure.ts'
-import { parseQuantity } from './parse.ts'
+import { parseHeader, parseQuantity } from './parse.ts'
 
 const ATTEMPTS_PER_ENDPOINT = 3
 const MIN_ATTEMPTS = 6
@@ -29,7 +30,7 @@ const MAX_LACK_PAUSE_MS = 2_000
 /** An endpoint, for the time of one question. */
 export type Asker = {
   readonly endpoint: Endpoint
-  request(method: string, params: readonly unknown[]): Promise<unknown>
+  readonly request: (method: string, params: readonly unknown[]) => Promise<unknown>
 }
 
 export type Question = {
@@ -194,6 +195,13 @@ function noteFailure(endpoint: Endpoint, error: unknown): void {
   if (failure !== null && gaveNoAnswer(failure.kind)) endpoint.chainVerified = false
   const what = failure?.kind === 'throttled' || failure?.kind === 'exhausted' ? failure.kind : 'failed'
   standing.noteFailure(describeError(error), what, failure?.retryAfterMs ?? null)
+}
+
+/** The newest block that an endpoint has. */
+export async function askLatest({ endpoint, request }: Asker): Promise<Header> {
+  const header = parseHeader(await request('eth_getBlockByNumber', ['latest', false]))
+  endpoint.standing.noteHead(header.number)
+  return header
 }
 
 async function verifyChain({ endpoint, request }: Asker, chainId: number): Promise<void> {

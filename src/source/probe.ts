@@ -11,8 +11,8 @@ import type { Ability } from './abilities.ts'
 import { createBudget } from './budget.ts'
 import { createEndpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
-import { parseClient, parseHeader, parseQuantity } from './parse.ts'
-import { type Asker, newestHead, type Pool } from './pool.ts'
+import { parseClient, parseQuantity } from './parse.ts'
+import { type Asker, askLatest, newestHead, type Pool } from './pool.ts'
 import type { EndpointHealth } from './source.ts'
 
 /** Any account will do; this one exists on no chain's allow-list and has no secrets. */
@@ -99,8 +99,7 @@ export async function watchAbilities(
 
 async function askAll(asker: Asker): Promise<true> {
   const { endpoint } = asker
-  const head = parseHeader(await asker.request('eth_getBlockByNumber', ['latest', false])).number
-  endpoint.standing.noteHead(head)
+  const head = (await askLatest(asker)).number
   endpoint.client = await askClient(asker)
   for (const probe of PROBES) await ask(asker, probe, head)
   return true
@@ -126,7 +125,7 @@ export async function probeEndpoint(
           hint: 'Correct the RPC URL of this chain.',
         },
       ]
-    const head = parseHeader(await asker.request('eth_getBlockByNumber', ['latest', false]))
+    const head = await askLatest(asker)
     const findings = [describeHead(head, blockTimeSeconds), describeClient(await askClient(asker))]
     for (const probe of PROBES) findings.push(await ask(asker, probe, head.number))
     return findings

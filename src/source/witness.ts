@@ -9,7 +9,7 @@ import { numberToHex } from 'viem/utils'
 import type { Witness } from '../core/lineage.ts'
 import type { Hash } from '../core/types.ts'
 import { parseHeader } from './parse.ts'
-import type { Asker, Pool } from './pool.ts'
+import { type Asker, askLatest, type Pool } from './pool.ts'
 import type { Testimony } from './source.ts'
 
 /** Which block each endpoint has at a height: this one, or another. */
@@ -46,10 +46,8 @@ async function askPlace(
 async function withHead(pool: Pool, witness: Witness, signal: AbortSignal): Promise<Witness> {
   const endpoint = pool.endpoints[witness.endpoint]
   if (endpoint === undefined || witness.shows === 'nothing') return witness
-  const ask = async ({ request }: Asker) => parseHeader(await request('eth_getBlockByNumber', ['latest', false]))
   try {
-    const { number: headNumber } = await pool.once(endpoint, ask, signal)
-    endpoint.standing.noteHead(headNumber)
+    const { number: headNumber } = await pool.once(endpoint, askLatest, signal)
     return { ...witness, headNumber }
   } catch {
     return { ...witness, shows: 'nothing' }

@@ -39,7 +39,7 @@ export function createLookout({ chain, source, clock, log }: ChainContext): Look
   let notBeforeMs: number | null = null
   let told: { readonly header: Header; readonly atMs: number } | null = null
   let lastToldNumber = -1
-  let wake: () => void = () => undefined
+  let wake: (() => void) | null = null
 
   const isNews = (header: Header) =>
     newest === null || header.number > newest.number || (header.number === newest.number && header.hash !== newest.hash)
@@ -48,7 +48,7 @@ export function createLookout({ chain, source, clock, log }: ChainContext): Look
     lastToldNumber = header.number
     if (!isNews(header) || (told !== null && told.header.number > header.number)) return
     if (told?.header.hash !== header.hash) told = { header, atMs: clock.monotonic() }
-    wake()
+    wake?.()
   }
 
   const noteNew = (head: Header, lookedMs: number) => {
@@ -96,7 +96,7 @@ export function createLookout({ chain, source, clock, log }: ChainContext): Look
       const woken = new AbortController()
       wake = () => woken.abort()
       await sleep(dueMs - now, AbortSignal.any([signal, woken.signal]))
-      wake = () => undefined
+      wake = null
     },
     stalledMs() {
       const since = stalledSinceMs(rhythm, clock.monotonic())

@@ -30,7 +30,7 @@ describe('the bloom filter of logs', () => {
 
   test('sets three bits at most for each address and topic', () => {
     const bloom = bloomOf([logOf(`0x${'1'.repeat(40)}`, `0x${'2'.repeat(64)}`)])
-    const bits = [...BigInt(bloom).toString(2)].filter(bit => bit === '1').length
+    const bits = BigInt(bloom).toString(2).replaceAll('0', '').length
     expect(bits).toBeGreaterThan(2)
     expect(bits).toBeLessThanOrEqual(6)
   })

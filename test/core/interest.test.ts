@@ -25,7 +25,10 @@ describe('the receipt of a transaction is needed', () => {
   test.each<[string, Partial<Transaction>]>([
     ['that a tracked wallet sent', { from: ALICE }],
     ['that pays a tracked wallet', { to: ALICE, value: 1n }],
-    ['that pays a contract which it creates, and whose address is tracked', { to: null, value: 1n, from: BOB, nonce: 0 }],
+    [
+      'that pays a contract which it creates, and whose address is tracked',
+      { to: null, value: 1n, from: BOB, nonce: 0 },
+    ],
     ['that somebody asked about', { hash: hashOf(0x50) }],
     ['in which a tracked wallet delegates', { authorizations: [authorization] }],
   ])('%s', (_what, transaction) => {

@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { fc } from './support/property.ts'
 import { initialPace, MIN_PER_SECOND, type Pace, RECOVER_EVERY_MS, slowDown, speedUp } from '../../src/core/pace.ts'
 
 const LIMITS = { perSecond: null, atOnce: 16 }

@@ -1,5 +1,5 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { fc } from './support/property.ts'
 import { hedgeAfterMs, rankEndpoints, type Standing } from '../../src/core/rank.ts'
 
 const good: Standing = { restMs: 0, isBusy: false, lacks: false, errorShare: 0, latencyMs: 40 }

@@ -14,6 +14,7 @@ export type RpcBlock = {
   readonly timestamp: string
   readonly miner: string
   readonly logsBloom: string
+  readonly transactionsRoot?: string
   readonly transactions: readonly RpcTransaction[]
 }
 
@@ -75,7 +76,7 @@ export type ReplayChain = {
   transaction(hash: string): Prepared
   receipt(hash: string): Prepared
   /** All logs of a block, in order; absent: the chain was not made for it. */
-  logs?(number: number): readonly RpcLog[]
+  readonly logs?: (number: number) => readonly RpcLog[]
 }
 
 /** Serialises blocks. A height that is given twice keeps the later block. */

@@ -75,7 +75,7 @@ export function smallBlock(
       timestamp: toHex(1_700_000_000 + number * 12),
       miner: accountOf(0xfee),
       logsBloom: bloomOf(receipts.flatMap(({ logs }) => logs) as never),
-      ...{ transactionsRoot: transactions.length === 0 ? EMPTY_ROOT : SOME_ROOT },
+      transactionsRoot: transactions.length === 0 ? EMPTY_ROOT : SOME_ROOT,
       transactions: transactions.map(
         ({ from = accountOf(1), to = accountOf(2), value = 0n }, index): RpcTransaction => ({
           ...place,
