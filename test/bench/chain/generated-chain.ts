@@ -25,7 +25,7 @@ export type ChainSpec = CastSpec & {
    * wallet at one place, and the others have none.
    */
   readonly concerns: 'crowd' | { readonly oneBlockIn: number }
-  /** Of the chain's time: a block with its timestamp (Unix seconds). */
+  /** Of the chain's time: a block and its slot (Unix seconds, possibly between two). */
   readonly anchor: { readonly height: number; readonly seconds: number }
   readonly blockSeconds: number
 }
@@ -70,7 +70,7 @@ export function createChain(spec: ChainSpec): GeneratedChain {
   }
   const hashAt = (height: number): Hash => `0x${frontAt(height, blockSalt)}${blockTail}`
   const timestampAt = (height: number) =>
-    spec.anchor.seconds + Math.floor((height - spec.anchor.height) * spec.blockSeconds)
+    Math.floor(spec.anchor.seconds + (height - spec.anchor.height) * spec.blockSeconds)
   const heightOf = (hash: string, salt: number) => {
     const height = (unmix(Number.parseInt(hash.slice(2, 2 + FRONT_DIGITS), 16)) ^ salt) >>> 0
     return height >= FIRST_HEIGHT && height <= LAST_HEIGHT ? height : null

@@ -78,7 +78,7 @@ export function pourMould(deeds: readonly Deed[], { chainId, blockTail, words }:
     transactionHash: hashAt(index),
     transactionIndex: hex(index),
     ...outcomeOf(deeds, index),
-    logs: rpcLogs.filter((_, at) => logs[at]?.transactionIndex === index),
+    logs: rpcLogs.filter((_log, at) => logs[at]?.transactionIndex === index),
     logsBloom: bloomText(bloomOf(logs.filter(({ transactionIndex }) => transactionIndex === index))),
   }))
   const header = headerOf(deeds, blockTail, bloomOf(logs), words)

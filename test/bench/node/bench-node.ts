@@ -24,6 +24,8 @@ export type BenchNode = {
   /** Looks for rows of each new block that concerns a tracked wallet, from now on. */
   observe(chainId: number, databaseUrl: string, pollMs: number): Promise<void>
   sightings(chainId: number): Promise<readonly Sighting[]>
+  /** Serves this chain no more. */
+  end(chainId: number): Promise<void>
   close(): Promise<void>
 }
 
@@ -73,6 +75,12 @@ export async function startBenchNode(): Promise<BenchNode> {
       site.observer = await observe(site.served, databaseUrl, pollMs)
     },
     sightings: async chainId => of(chainId).observer?.sightings() ?? [],
+    async end(chainId) {
+      const { stop, observer } = of(chainId)
+      opened.delete(chainId)
+      stop()
+      await observer?.close()
+    },
     async close() {
       for (const { stop, observer } of opened.values()) {
         stop()

@@ -30,17 +30,17 @@ export async function observe(served: Served, databaseUrl: string, pollMs: numbe
       where chain_id = ${chain.spec.chainId} and block_number = ${height} and block_hash is not null limit 1`
     return rows.length > 0
   }
-  let closed = false
+  const closed = new AbortController()
   const look = async (height: number) => {
     const announced = performance.now()
-    while (!closed && performance.now() - announced < PATIENCE_MS) {
+    while (!closed.signal.aborted && performance.now() - announced < PATIENCE_MS) {
       if (await isThere(height)) {
         seen.push({ height, tookMs: performance.now() - announced })
         return
       }
       await new Promise(resolve => setTimeout(resolve, pollMs))
     }
-    if (!closed) seen.push({ height, tookMs: null })
+    if (!closed.signal.aborted) seen.push({ height, tookMs: null })
   }
   const looking = new Set<Promise<void>>()
   const onHead = (height: number) => {
@@ -54,7 +54,7 @@ export async function observe(served: Served, databaseUrl: string, pollMs: numbe
   return {
     sightings: () => [...seen],
     async close() {
-      closed = true
+      closed.abort()
       served.onHead.delete(onHead)
       await Promise.all(looking)
       await sql.end({ timeout: 1 })

@@ -45,6 +45,7 @@ export async function startRemoteNode(): Promise<BenchNode> {
     resetCounts: chainId => ask('resetCounts', chainId),
     observe: (chainId, databaseUrl, pollMs) => ask('observe', chainId, databaseUrl, pollMs),
     sightings: chainId => ask('sightings', chainId),
+    end: chainId => ask('end', chainId),
     async close() {
       await ask('close')
       await end(child)

@@ -62,10 +62,15 @@ export async function startServer(siteOf: (chainId: number) => Site | undefined)
 }
 
 async function serve(site: Site, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const end = site.served.tally.begin()
+  let sizeBytes = 0
+  // Also where whoever asked went away.
+  response.once('close', () => end(sizeBytes))
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk as Buffer)
   const parts = await work(site, Buffer.concat(chunks).toString(), rpc => answer(site, rpc))
-  response.writeHead(200, { 'content-type': 'application/json', 'content-length': sizeOf(parts) })
+  sizeBytes = sizeOf(parts)
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': sizeBytes })
   response.cork()
   for (const part of parts) response.write(part)
   response.end()
@@ -91,13 +96,18 @@ function serveSocket(site: Site, socket: Socket): void {
   }
   served.onHead.add(tellHead)
   socket.onClose(() => served.onHead.delete(tellHead))
-  socket.onText(text => {
-    void work(site, text, rpc => {
-      const subscribed = subscribe(rpc)
-      if (subscribed !== null) served.tally.note({ ...subscribed, method: rpc.method }, served.head)
-      return subscribed ?? answer(site, rpc)
-    }).then(parts => socket.send(Buffer.concat(parts)))
-  })
+  const answerHere = (rpc: Rpc) => {
+    const subscribed = subscribe(rpc)
+    if (subscribed !== null) served.tally.note({ ...subscribed, method: rpc.method }, served.head)
+    return subscribed ?? answer(site, rpc)
+  }
+  const serveText = async (text: string) => {
+    const end = served.tally.begin()
+    const message = Buffer.concat(await work(site, text, answerHere))
+    socket.send(message)
+    end(message.length)
+  }
+  socket.onText(text => void serveText(text).catch(() => socket.destroy()))
 }
 
 function headMessage({ chain }: Served, height: number, id: string): Buffer {
@@ -113,8 +123,7 @@ function answer({ served, told }: Site, { method, params }: Rpc): Answer {
 }
 
 /** One request, or one message: its answer in pieces. */
-async function work({ served, enter }: Site, text: string, answerRpc: (rpc: Rpc) => Answer): Promise<Buffer[]> {
-  const end = served.tally.begin()
+async function work({ enter }: Site, text: string, answerRpc: (rpc: Rpc) => Answer): Promise<Buffer[]> {
   const leave = await enter()
   const asked = JSON.parse(text) as unknown
   const parts: Buffer[] = []
@@ -125,7 +134,6 @@ async function work({ served, enter }: Site, text: string, answerRpc: (rpc: Rpc)
   }
   const framed = Array.isArray(asked) ? [OPEN, ...parts, CLOSE] : parts
   leave()
-  end(sizeOf(framed))
   return framed
 }
 
