@@ -80,9 +80,7 @@ test.each(['url', 'wsUrl'] as const)(
       await indexer.close()
     }
     const { kinds, blocks, methods } = await node.counts(spec.chainId)
-    const asked = new Map(
-      blocks.map(([height, methods]) => [height, Object.values(methods).reduce((a, b) => a + b, 0)]),
-    )
+    const asked = new Map(blocks.map(([height, calls]) => [height, Object.values(calls).reduce((a, b) => a + b, 0)]))
     const end = START + FOLLOWED_BLOCKS
     const most = (concerned: boolean) =>
       Math.max(...heightsOf(chain, START + 1, end, concerned).map(height => asked.get(height) ?? 0))

@@ -74,7 +74,7 @@ export async function startBenchNode(): Promise<BenchNode> {
       await site.observer?.close()
       site.observer = await observe(site.served, databaseUrl, pollMs)
     },
-    sightings: async chainId => of(chainId).observer?.sightings() ?? [],
+    sightings: async chainId => (await of(chainId).observer?.sightings()) ?? [],
     async end(chainId) {
       const { stop, observer } = of(chainId)
       opened.delete(chainId)

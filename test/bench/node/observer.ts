@@ -13,7 +13,11 @@ export type Sighting = {
   readonly tookMs: number | null
 }
 
-export type Observer = { sightings(): readonly Sighting[]; close(): Promise<void> }
+export type Observer = {
+  /** Waits for rows that are being looked for. */
+  sightings(): Promise<readonly Sighting[]>
+  close(): Promise<void>
+}
 
 const PATIENCE_MS = 60_000
 const MAX_CONNECTIONS = 3
@@ -52,7 +56,10 @@ export async function observe(served: Served, databaseUrl: string, pollMs: numbe
   }
   served.onHead.add(onHead)
   return {
-    sightings: () => [...seen],
+    async sightings() {
+      await Promise.all(looking)
+      return [...seen]
+    },
     async close() {
       closed.abort()
       served.onHead.delete(onHead)
