@@ -47,7 +47,7 @@ const FIRST_CHAIN_ID = 41_000
 const START_HEIGHT = FIRST_HEIGHT + 5_000
 const WARM_UP_BLOCKS = 6
 const EPOCH_BLOCKS = 32
-const LOOK_MS = 20
+const LOOK_MS = 250
 const LEAD_SECONDS = 1
 
 let runs = 0
@@ -74,8 +74,8 @@ export async function runLive(stage: Stage, run: LiveRun): Promise<LiveOutcome> 
       await node.observe(chainId, database, run.lookMs)
       await node.run(chainId, { blockMs: run.blockSeconds * 1000, jitterMs: run.jitterMs, seed: chainId })
     }
-    const starts = await eachPasses(node, specs, () => START_HEIGHT + WARM_UP_BLOCKS)
-    for (const { chainId } of specs) await node.resetCounts(chainId)
+    await eachPasses(node, specs, () => START_HEIGHT + WARM_UP_BLOCKS)
+    const starts = await Promise.all(specs.map(({ chainId }) => node.resetCounts(chainId)))
     const tell = (index: number, height: number) => {
       if (index === 0) run.onProgress(Math.max(height - (starts[0] ?? height), 0) * specs.length)
     }
@@ -113,17 +113,17 @@ function describeChains({ chains, blockSeconds, concerns }: LiveRun): ChainSpec[
   }))
 }
 
-/** Waits until each chain has passed a height. @returns the heads at that moment */
+/** Waits until each chain has passed a height. It looks rarely, because this is the process that is measured. */
 async function eachPasses(
   node: Stage['node'],
   specs: readonly ChainSpec[],
   heightOf: (index: number) => number,
   onHead: (index: number, height: number) => void = () => undefined,
-): Promise<number[]> {
+): Promise<void> {
   for (;;) {
     const heads = await Promise.all(specs.map(({ chainId }) => node.mine(chainId, 0)))
     for (const [index, head] of heads.entries()) onHead(index, head)
-    if (heads.every((head, index) => head >= heightOf(index))) return heads
+    if (heads.every((head, index) => head >= heightOf(index))) return
     await sleep(LOOK_MS)
   }
 }

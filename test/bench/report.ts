@@ -42,13 +42,12 @@ export function plainRow(what: string, measured: string): Row {
   return { what, measured, bar: '', holds: null }
 }
 
+function signOf(holds: boolean | null): string {
+  return holds === null ? ' ' : holds ? '✓' : '✗'
+}
+
 export function formatRows(rows: readonly Row[]): string {
-  const cells = rows.map(({ what, measured, bar, holds }) => [
-    holds === null ? ' ' : holds ? '✓' : '✗',
-    what,
-    measured,
-    bar,
-  ])
+  const cells = rows.map(({ what, measured, bar, holds }) => [signOf(holds), what, measured, bar])
   const widths = [0, 1, 2, 3].map(column => Math.max(0, ...cells.map(row => row[column]?.length ?? 0)))
   return cells
     .map(row =>
@@ -60,13 +59,21 @@ export function formatRows(rows: readonly Row[]): string {
     .join('\n')
 }
 
+/** What was kept of each workload, as a table for a document. */
+export async function formatKept(): Promise<string> {
+  const kept = Object.entries(await readKept())
+  const lines = kept.flatMap(([name, { at, sources, machine, rows }]) => [
+    `\n**${name}**, ${at.slice(0, 10)}, \`src\` ${sources.slice(0, 12)}, ${machine.cores} cores, load ${machine.loadBefore} to ${machine.loadAfter}\n`,
+    '| what | measured | bar | |',
+    '|---|---|---|---|',
+    ...rows.map(({ what, measured, bar, holds }) => `| ${what} | ${measured} | ${bar} | ${signOf(holds)} |`),
+  ])
+  return lines.join('\n')
+}
+
 /** Keeps a workload's numbers. */
 export async function keep(name: string, { rows, numbers }: Section, loadBefore: number): Promise<void> {
-  const known = await readFile(RESULTS, 'utf8').then(
-    text => JSON.parse(text) as Record<string, unknown>,
-    () => ({}),
-  )
-  const section = {
+  const section: Kept = {
     at: new Date(systemClock.now()).toISOString(),
     sources: describeSources(),
     node: process.version,
@@ -81,7 +88,27 @@ export async function keep(name: string, { rows, numbers }: Section, loadBefore:
     rows,
     numbers,
   }
-  await writeFile(RESULTS, `${JSON.stringify({ ...known, [name]: section }, null, 2)}\n`)
+  await writeFile(RESULTS, `${JSON.stringify({ ...(await readKept()), [name]: section }, null, 2)}\n`)
+}
+
+type Kept = Section & {
+  readonly at: string
+  readonly sources: string
+  readonly node: string
+  readonly machine: {
+    readonly cores: number
+    readonly processor: string
+    readonly memoryGiB: number
+    readonly loadBefore: number
+    readonly loadAfter: number
+  }
+}
+
+async function readKept(): Promise<Readonly<Record<string, Kept>>> {
+  return readFile(RESULTS, 'utf8').then(
+    text => JSON.parse(text) as Record<string, Kept>,
+    () => ({}),
+  )
 }
 
 export function load(): number {

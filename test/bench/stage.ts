@@ -43,8 +43,11 @@ export async function openStage(): Promise<Stage> {
     },
     dropDatabase: url => server.dropDatabase(nameOf(url)),
     async close() {
-      await node.close()
-      await server.close()
+      try {
+        await node.close()
+      } finally {
+        await server.close()
+      }
     },
   }
 }

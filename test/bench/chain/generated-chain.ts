@@ -14,9 +14,9 @@ import { mix, unmix } from './mix.ts'
 import { type Mould, pourMould } from './mould.ts'
 import { createFilling, type Filling, setSlot, SLOT } from './sheet.ts'
 
-/** The lowest and the highest height. */
+/** The lowest height; those of the highest have as many digits. */
 export const FIRST_HEIGHT = 0x10_0000
-export const LAST_HEIGHT = 0xff_ffff
+const LAST_HEIGHT = 0xff_ffff
 
 export type ChainSpec = CastSpec & {
   readonly chainId: number

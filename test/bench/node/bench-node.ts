@@ -20,7 +20,8 @@ export type BenchNode = {
   /** @returns the head */
   halt(chainId: number): Promise<number>
   counts(chainId: number): Promise<Counts>
-  resetCounts(chainId: number): Promise<void>
+  /** Counts from here. @returns the head at this moment */
+  resetCounts(chainId: number): Promise<number>
   /** Looks for rows of each new block that concerns a tracked wallet, from now on. */
   observe(chainId: number, databaseUrl: string, pollMs: number): Promise<void>
   sightings(chainId: number): Promise<readonly Sighting[]>
@@ -68,7 +69,11 @@ export async function startBenchNode(): Promise<BenchNode> {
       return served.head
     },
     counts: async chainId => of(chainId).served.tally.counts(),
-    resetCounts: async chainId => of(chainId).served.tally.reset(),
+    async resetCounts(chainId) {
+      const { served } = of(chainId)
+      served.tally.reset()
+      return served.head
+    },
     async observe(chainId, databaseUrl, pollMs) {
       const site = of(chainId)
       await site.observer?.close()

@@ -19,5 +19,7 @@ async function obey({ id, method, args }: Order): Promise<Reply> {
 process.on('message', (order: Order) => {
   void obey(order).then(reply => process.send?.(reply))
 })
+// Ctrl-C reaches every process of the terminal; this one is still needed until its parent has put things away.
+process.on('SIGINT', () => undefined)
 process.on('disconnect', () => process.exit(0))
 process.send?.({ id: 0 } satisfies Reply)
