@@ -71,8 +71,13 @@ if (unknown.length > 0) {
 }
 
 const stage = await openStage()
+const interrupted = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => void stage.close().finally(() => process.exit(1)))
+  process.once(signal, () => {
+    interrupted.abort()
+    // What is under way fails, and ends with it.
+    void stage.close().finally(() => process.exit(1))
+  })
 try {
   for (const name of wanted) {
     tell(`\n${name}`)
@@ -82,6 +87,8 @@ try {
     await keep(name, section, loadBefore)
     tell(formatRows(section.rows))
   }
+} catch (error) {
+  if (!interrupted.signal.aborted) throw error
 } finally {
   await stage.close()
 }

@@ -19,6 +19,7 @@ export type Stage = {
   /** A new database with the schema, and a user for each wallet. @returns its URL */
   createDatabase(wallets: readonly string[]): Promise<string>
   dropDatabase(url: string): Promise<void>
+  /** Can be called twice. */
   close(): Promise<void>
 }
 
@@ -32,6 +33,14 @@ export async function openStage(): Promise<Stage> {
     throw error
   })
   let databases = 0
+  let closing: Promise<void> | undefined
+  const close = async () => {
+    try {
+      await node.close()
+    } finally {
+      await server.close()
+    }
+  }
   return {
     node,
     async createDatabase(wallets) {
@@ -42,13 +51,7 @@ export async function openStage(): Promise<Stage> {
       return url
     },
     dropDatabase: url => server.dropDatabase(nameOf(url)),
-    async close() {
-      try {
-        await node.close()
-      } finally {
-        await server.close()
-      }
-    },
+    close: () => (closing ??= close()),
   }
 }
 

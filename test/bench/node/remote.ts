@@ -29,7 +29,10 @@ export async function startRemoteNode(): Promise<BenchNode> {
   const ask = async <T>(method: keyof BenchNode, ...args: readonly unknown[]): Promise<T> => {
     const id = (next += 1)
     const replied = new Promise<Reply>(resolve => waiting.set(id, resolve))
-    child.send({ id, method, args } satisfies Order)
+    // A process that is gone shows as an answer like any other.
+    child.send({ id, method, args } satisfies Order, error => {
+      if (error !== null) waiting.get(id)?.({ id, error: String(error) })
+    })
     const { result, error } = await replied
     if (error !== undefined) throw new Error(`${method}: ${error}`)
     return result as T
