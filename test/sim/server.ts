@@ -1,8 +1,8 @@
 /**
  * One Postgres server for many runs, one after the other: a migrated template, and a database for each.
  *
- * Always holds: the server is this process's own, in a temporary directory, without fsync (nothing here survives the machine, but
- * everything that was committed survives the server); after a restart it listens on another port, which `place` tells.
+ * Always holds: the server is this process's own, in a temporary directory, without fsync unless settings are given (nothing here
+ * survives the machine, but everything that was committed survives the server); after a restart it listens on another port, which `place` tells.
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -34,12 +34,13 @@ const DEATH_POLL_MS = 25
 const MAX_CLONE_ATTEMPTS = 20
 const CLONE_PAUSE_MS = 100
 
-export async function startServer(): Promise<Server> {
+/** @param settings of the server */
+export async function startServer(settings: Readonly<Record<string, string>> = SETTINGS): Promise<Server> {
   const parent = await mkdtemp(join(tmpdir(), 'linkdao-sim-'))
   // As root the server has another user, who only has to pass through.
   await chmod(parent, 0o711)
   const directory = join(parent, 'postgres')
-  const start = () => startEmbedded({ directory, log: () => undefined, settings: SETTINGS })
+  const start = () => startEmbedded({ directory, log: () => undefined, settings })
   let running: EmbeddedServer = await start()
   const place = { port: running.port }
   const urlOf = (database: string) => {

@@ -14,7 +14,8 @@ const PING = 9
 const PONG = 10
 
 export type Socket = {
-  send(text: string): void
+  /** Text, or the bytes of it. */
+  send(text: string | Buffer): void
   onText(listener: (text: string) => void): void
   onClose(listener: () => void): void
   /** Cuts it off without a word. */
@@ -40,7 +41,7 @@ export function acceptSocket(request: IncomingMessage, stream: Duplex): Socket {
   })
   stream.on('error', () => stream.destroy())
   return {
-    send: text => void stream.write(writeFrame(TEXT, Buffer.from(text))),
+    send: text => void stream.write(writeFrame(TEXT, typeof text === 'string' ? Buffer.from(text) : text)),
     onText: listener => void (tell = listener),
     onClose: listener => void stream.on('close', listener),
     destroy: () => void stream.destroy(),
