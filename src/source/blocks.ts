@@ -7,12 +7,12 @@
 
 import pMap from 'p-map'
 import { numberToHex } from 'viem/utils'
-import type { Block, Hash } from '../core/types.ts'
+import type { Block, Hash, Header } from '../core/types.ts'
 import { joinBlock, type RawBlock, type RawReceipt, type Validated } from '../core/validate.ts'
 import { AppError } from '../errors.ts'
 import type { Endpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
-import { parseBlock, parseReceipt, parseReceipts } from './parse.ts'
+import { parseBlock, parseHeader, parseReceipt, parseReceipts } from './parse.ts'
 import { type Asker, LackingBlock } from './pool.ts'
 import { proveBlock } from './verification/prove.ts'
 
@@ -41,6 +41,20 @@ export async function askNextBlock(asker: Asker, number: number, verification: V
   }
   asker.endpoint.standing.noteHead(number)
   return joinAndProve(asker, number, block, await askReceipts(asker, number), verification)
+}
+
+/** The newest block: whole, if it is the one at this height, else its header. */
+export async function askNewest(
+  asker: Asker,
+  next: number,
+  verification: Verification,
+): Promise<{ readonly head: Header; readonly next: Block | null }> {
+  const told = await asker.request('eth_getBlockByNumber', ['latest', true])
+  const head = parseHeader(told)
+  asker.endpoint.standing.noteHead(head.number)
+  if (head.number !== next) return { head, next: null }
+  const block = { told, parsed: await parseBlock(told) }
+  return { head, next: await joinAndProve(asker, next, block, await askReceipts(asker, next), verification) }
 }
 
 /** The receipts of a block that is known from elsewhere. */

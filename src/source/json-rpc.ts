@@ -6,7 +6,7 @@ import { numberToHex } from 'viem/utils'
 import type { Priority } from '../core/budget.ts'
 import type { Address, Header, Hex } from '../core/types.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
-import { askBlock, askNextBlock, inconsistent, type Verification } from './blocks.ts'
+import { askBlock, askNewest, askNextBlock, inconsistent, type Verification } from './blocks.ts'
 import { createBudget, type RequestLedger } from './budget.ts'
 import { createEndpoint, type Endpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
@@ -112,6 +112,7 @@ function sourceOf(
       if (block !== null) for (const { standing } of endpoints) standing.notePresence(number)
       return block
     },
+    newest: (next, signal) => ask(asker => askNewest(asker, next, verification), signal, { height: next }),
     header: (number, signal) => ask(asker => askHeader(asker, number), signal),
     tag: (tag, below, signal) => ask(asker => askTag(asker, tag, below), signal, { needs: 'tags' }),
     block: (number, signal) => ask(asker => askBlock(asker, number, verification), signal, { height: number }),

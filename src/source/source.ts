@@ -32,6 +32,9 @@ export type Source = {
    */
   next(number: number, turn: number, signal: AbortSignal): Promise<Block | null>
 
+  /** The newest block: whole, if it is the one at this height, and else its header. At the price of one request, as `next`. */
+  newest(next: number, signal: AbortSignal): Promise<{ readonly head: Header; readonly next: Block | null }>
+
   /** The header at a height of what the node holds for the canonical chain; null if there is none. */
   header(number: number, signal: AbortSignal): Promise<Header | null>
 

@@ -55,7 +55,7 @@ type Step = {
 }
 
 export function createFollower(context: ChainContext): Follower {
-  const { chain, store } = context
+  const { chain, store, source } = context
   const dispute = createDispute(context)
   const missing = watchMissingRows(context)
   const tags = createTags(context)
@@ -68,10 +68,11 @@ export function createFollower(context: ChainContext): Follower {
       return { head: told, next: null, asked: 'head' as const }
     const isSibling = told !== null && told.number === checkpoint?.number && told.hash !== checkpoint.hash
     if (checkpoint !== null && tip.head !== null && !isSibling && tip.mayAskNext(checkpoint.hash)) {
-      const next = await context.source.next(checkpoint.number + 1, tip.idleLooks, signal)
+      if (tip.isSuspicious) return { ...(await source.newest(checkpoint.number + 1, signal)), asked: 'head' as const }
+      const next = await source.next(checkpoint.number + 1, tip.idleLooks, signal)
       return { head: next ?? tip.head, next, asked: 'next' as const }
     }
-    return { head: await context.source.head(signal), next: null, asked: 'head' as const }
+    return { head: await source.head(signal), next: null, asked: 'head' as const }
   }
 
   const take = async (step: Step): Promise<StepOutcome> => {

@@ -3,13 +3,16 @@
  *
  * While nothing contradicts, the next block is asked for by its height: one question that gives the block itself if it is there, where
  * asking for the head would be one more. What that can't show (a sibling of our newest block, a chain that was rolled back, a head that is
- * far ahead) is looked for by asking for the head now and then, and whenever the next block is late.
+ * far ahead) is looked for by asking for the head instead: now and then while nothing new is there, when the next block is late, and
+ * when block after block was there at the first look, as it is for somebody who lags behind.
  */
 
 import type { Header } from '../core/types.ts'
 
-/** Blocks that are taken by their height before the head is asked for again. */
+/** Blocks after which a look that would find nothing asks for the head. */
 const BLOCKS_PER_HEAD = 16
+/** Blocks in a row that were there at the first look. */
+const HITS_BEFORE_HEAD = 16
 /** Looks that found nothing before the head is asked for; from then on every other one. */
 const LOOKS_BEFORE_HEAD = 5
 
@@ -20,6 +23,8 @@ export type Tip = {
   readonly idleLooks: number
   /** Whether the next block may be asked for by its height, now that the checkpoint is this one. */
   mayAskNext(checkpointHash: string): boolean
+  /** Block after block was there at once: the head may be far ahead. */
+  readonly isSuspicious: boolean
   /** The head was asked for (or told), and is the checkpoint from now on. */
   reached(head: Header): void
   /** The next block was there, by its height, and is the checkpoint from now on. */
@@ -34,6 +39,7 @@ export function createTip(): Tip {
   let head: Header | null = null
   let idleLooks = 0
   let blocks = 0
+  let hits = 0
   return {
     get head() {
       return head
@@ -43,14 +49,19 @@ export function createTip(): Tip {
     },
     mayAskNext: checkpointHash =>
       head?.hash === checkpointHash &&
-      blocks < BLOCKS_PER_HEAD &&
+      (idleLooks === 0 || blocks < BLOCKS_PER_HEAD) &&
       (idleLooks < LOOKS_BEFORE_HEAD || (idleLooks - LOOKS_BEFORE_HEAD) % 2 === 1),
+    get isSuspicious() {
+      return hits >= HITS_BEFORE_HEAD
+    },
     reached(newest) {
       if (newest.hash !== head?.hash) idleLooks = 0
       head = newest
       blocks = 0
+      hits = 0
     },
     advanced(newest) {
+      hits = idleLooks === 0 ? hits + 1 : 0
       head = newest
       idleLooks = 0
       blocks += 1
