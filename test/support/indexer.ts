@@ -69,6 +69,8 @@ export type Indexer = {
 export function createIndexer(
   databaseUrl: string,
   nodes: readonly { readonly chain: Chain; readonly url: string | readonly string[] }[],
+  /** Told of each line of the log. */
+  hear: (line: LogLine) => void = () => undefined,
 ): Indexer {
   const store = createStore(databaseUrl)
   const registry = createRegistry(store, systemClock)
@@ -76,7 +78,9 @@ export function createIndexer(
   const lines: LogLine[] = []
   let listeners: (() => void)[] = []
   const tell = (level: LogLine['level']) => (facts: object, message: string) => {
-    lines.push({ level, message, facts })
+    const line = { level, message, facts }
+    lines.push(line)
+    hear(line)
     const waiting = listeners
     listeners = []
     for (const listener of waiting) listener()
