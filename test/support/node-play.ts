@@ -14,6 +14,8 @@ export type Misbehaviour = {
   readonly schedule: Schedule
   /** What shows that it was met; absent: all that has a rate, and the view. */
   readonly shows?: readonly FaultKind[]
+  /** Of times that show it; absent: a few. A daemon that waits for an answer does not ask again. */
+  readonly times?: number
   /** Alone it looks like a reorg, for as long as it is played. */
   readonly takesBack?: boolean
 }
@@ -92,9 +94,9 @@ function always(schedule: Schedule | null): Schedule | null {
 }
 
 /** Whether it came often enough to show something. */
-function isMet({ proxies }: Run, { schedule, shows }: Misbehaviour): boolean {
+function isMet({ proxies }: Run, { schedule, shows, times = TIMES_MET }: Misbehaviour): boolean {
   const kinds = shows ?? shownBy(schedule)
-  return proxies.some(proxy => kinds.every(kind => (proxy.counters()[kind] ?? 0) >= TIMES_MET))
+  return proxies.some(proxy => kinds.every(kind => (proxy.counters()[kind] ?? 0) >= times))
 }
 
 function shownBy({ rates, view }: Schedule): FaultKind[] {

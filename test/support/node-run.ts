@@ -29,7 +29,7 @@ export type Run = {
   readonly proxies: readonly FaultProxy[]
   readonly indexer: Indexer
   /** Of the daemon; none where nothing follows the chain. */
-  states(): readonly ChainState[]
+  readonly states: () => readonly ChainState[]
   readonly watch: RowWatch
   readonly search: KeySearch
   /** Reads its pages, and keeps them for the search. @returns the body of /readyz */
@@ -73,7 +73,8 @@ export async function openRun(world: World, options: RunOptions): Promise<Run> {
   const search = createKeySearch(urls)
   const indexer = createIndexer(database.url, [{ chain, url: urls }], line => search.hear(line))
   await indexer.registry.refresh('now')
-  const { states } = options.follows === false ? { states: () => [] } : indexer.start({ jobs: options.jobs ?? false })
+  const daemon = options.follows === false ? null : indexer.start({ jobs: options.jobs ?? false })
+  const states = () => daemon?.states() ?? []
   const pages = await openPages(indexer, chain, urls, states)
   const run: Run = {
     ...{ world, chain, database, owners, proxies, indexer, states, watch, search },

@@ -27,7 +27,7 @@ export async function watchRows({ sql }: TestDatabase): Promise<RowWatch> {
   await installTriggers(sql)
   const seen = new Map<string, number>()
   const waiting = new Set<() => void>()
-  const { unlisten } = await sql.listen(CHANNEL, blockHash => {
+  const listening = await sql.listen(CHANNEL, blockHash => {
     if (!seen.has(blockHash)) seen.set(blockHash, performance.now())
     for (const look of waiting) look()
   })
@@ -53,7 +53,7 @@ export async function watchRows({ sql }: TestDatabase): Promise<RowWatch> {
     statuses: async () => [
       ...(await sql<TransactionVersion[]>`select distinct tx_hash, status from watch.transaction order by 1, 2`),
     ],
-    close: unlisten,
+    close: () => listening.unlisten(),
   }
 }
 
