@@ -58,7 +58,7 @@ export type Indexer = {
   /** Starts the daemon's loops; `jobs`: also what is done by the clock. */
   start(options?: { readonly acceptReorgs?: readonly number[]; readonly jobs?: boolean }): Daemon
   /** Waits until a condition holds, looking again whenever the daemon tells something. */
-  until(what: string, condition: () => Promise<boolean>): Promise<void>
+  until(what: string, condition: () => Promise<boolean>, deadlineMs?: number): Promise<void>
   /** Waits until the checkpoint is the head of the node. */
   untilHead(chainId?: number): Promise<void>
   stop(): Promise<void>
@@ -117,8 +117,8 @@ export function createIndexer(
       running = { abort, done: daemon.run(abort.signal), jobs: jobs ? startJobs(contexts, abort.signal) : null }
       return daemon
     },
-    async until(what, condition) {
-      const deadline = AbortSignal.timeout(WAIT_DEADLINE_MS)
+    async until(what, condition, deadlineMs = WAIT_DEADLINE_MS) {
+      const deadline = AbortSignal.timeout(deadlineMs)
       while (!(await condition())) {
         if (deadline.aborted)
           throw new Error(

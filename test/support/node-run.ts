@@ -54,6 +54,9 @@ export type RunOptions = {
   readonly follows?: boolean
 }
 
+/** Who was throttled may rest for some seconds before it looks again. */
+const HEAD_DEADLINE_MS = 25_000
+
 export async function openRun(world: World, options: RunOptions): Promise<Run> {
   const dice = createDice(options.seed)
   const proxies: FaultProxy[] = []
@@ -90,6 +93,7 @@ export async function openRun(world: World, options: RunOptions): Promise<Run> {
       await indexer.until(
         `block ${head.number} ${head.hash}`,
         async () => (await indexer.store.checkpoint(chain.id))?.hash === head.hash,
+        HEAD_DEADLINE_MS,
       )
     },
     async close() {

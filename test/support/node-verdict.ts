@@ -15,16 +15,20 @@ const VISIBLE_WITHIN_MS = 5_000
  * The rows are those that an independent derivation makes of the chain; none that was ever there was wrong; and no status was ever
  * decided otherwise than it is now.
  *
+ * @param to the newest block that was to be indexed; absent: the head
  * @param takesBack blocks were orphaned, or seemed to be: rows may have been taken back, but nothing that was decided wrongly
  */
-export async function expectRight(run: Run, { takesBack = false } = {}): Promise<void> {
+export async function expectRight(
+  run: Run,
+  { to, takesBack = false }: { readonly to?: number; readonly takesBack?: boolean } = {},
+): Promise<void> {
   const { world, chain, database, owners, watch } = run
   const { number: headNumber } = await world.head()
   const expected = await deriveRows({
     urls: [world.anvil.url],
     chain,
     fromBlock: Number(chain.startBlock),
-    toBlock: headNumber,
+    toBlock: to ?? headNumber,
     owners,
     headNumber,
   })
