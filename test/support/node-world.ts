@@ -22,15 +22,15 @@ export type World = {
   readonly stranger: Anvil
   readonly traffic: Traffic
   readonly chain: Chain
-  /** Mines blocks one after the other, a block time apart. */
-  mine(blocks: number): Promise<readonly Mined[]>
+  /** Mines blocks one after the other, a block time apart if no other pause is asked for. */
+  mine(blocks: number, options?: { readonly pauseMs?: number }): Promise<readonly Mined[]>
   /** Blocks without traffic, at once. */
   pass(blocks: number): Promise<void>
   head(): Promise<{ readonly number: number; readonly hash: string }>
   close(): Promise<void>
 }
 
-export const BLOCK_TIME_MS = 200
+const BLOCK_TIME_MS = 200
 const CONFIRMATIONS = 2
 const TRANSACTIONS = 2
 const STRANGER_ID = 424_242
@@ -66,11 +66,11 @@ export async function openWorld(seed: number, options: { readonly slotsInAnEpoch
     stranger,
     traffic,
     chain,
-    async mine(blocks) {
+    async mine(blocks, { pauseMs = BLOCK_TIME_MS } = {}) {
       const mined: Mined[] = []
       for (let count = 0; count < blocks; count += 1) {
         mined.push(await mineOne())
-        await sleep(BLOCK_TIME_MS)
+        await sleep(pauseMs)
       }
       return mined
     },
