@@ -3,53 +3,124 @@
  * the truth.
  */
 import { answerFrom } from './branch.ts'
+import { complaint } from './fault-keys.ts'
+import { answerLogs, otherHash } from './fault-logs.ts'
+import { refuseMissing } from './fault-missing.ts'
 import { count, type Play, plays } from './fault-schedule.ts'
-import { type Fields, withForeignLog, withLogTwice, withoutLogs, withTransactionsOf } from './spoilt.ts'
+import {
+  type Fields,
+  withForeignLog,
+  withLogMissing,
+  withLogTwice,
+  withoutLogs,
+  withTransactionsOf,
+  withTransactionTwice,
+} from './spoilt.ts'
 
-export type Answer = { readonly result?: unknown; readonly error?: { readonly code: number; readonly message: string } }
+/** `status`: of an HTTP answer, 200 if absent; `body`: what comes instead of JSON-RPC. */
+export type Answer = {
+  readonly result?: unknown
+  readonly error?: { readonly code: number; readonly message: string }
+  readonly status?: number
+  readonly body?: string
+}
 
 const UPSTREAM_DEADLINE_MS = 20_000
 /** A block is "just announced" while it is among this many newest ones. */
 const RECENT_BLOCKS = 3
 const METHOD_NOT_FOUND = -32_601
 const SERVER_ERROR = -32_000
+const INTERNAL_ERROR = -32_603
 const LIMIT_EXCEEDED = -32_005
+const TOO_MANY_REQUESTS = 429
 const BLOCK_NOT_FOUND = -39_001
 
-export async function answerMethod(play: Play, method: string, params: readonly unknown[]): Promise<Answer> {
+/** undefined: it is never answered. */
+export async function answerMethod(
+  play: Play,
+  method: string,
+  params: readonly unknown[],
+): Promise<Answer | undefined> {
+  const missing = refuseMissing(play, method, params)
+  if (missing !== null) return missing
+  const refusal = refuseForThePlan(play)
+  if (refusal !== null) return { error: refusal }
   const view = play.schedule?.view ?? null
+  if (view?.kind === 'other-chain' && play.stranger !== null) {
+    count(play, view.kind)
+    return askNode(play.stranger, method, params)
+  }
   if (view?.kind === 'orphaned') {
     const answer = answerFrom(view.branch, method, params)
     count(play, 'orphaned')
     if (answer !== undefined) return { result: answer }
   }
   const limit = await visibleHead(play)
-  if (plays(play, 'quota'))
-    return { error: { code: LIMIT_EXCEEDED, message: 'daily request count exceeded, request rate limited' } }
   if (method === 'eth_chainId' && plays(play, 'wrong-chain')) return { result: '0x5' }
   if (method === 'eth_getBlockReceipts' && plays(play, 'no-block-receipts')) {
     return { error: { code: METHOD_NOT_FOUND, message: 'the method eth_getBlockReceipts does not exist' } }
   }
-  const seen = limit === null ? await ask(play, method, params) : await askWithin(play, method, params, limit)
+  const askSeen = (asked: string, rest: readonly unknown[]) =>
+    limit === null ? ask(play, asked, rest) : askWithin(play, asked, rest, limit)
+  if (method === 'eth_getLogs') return answerLogs(play, params, askSeen)
+  const seen = await askSeen(method, params)
   if (seen.error !== undefined || seen.result === null || seen.result === undefined) return seen
   if (method === 'eth_getBlockByNumber') return spoilBlock(play, params, seen)
-  if (method.startsWith('eth_getTransaction') && typeof seen.result === 'object' && plays(play, 'null-transaction'))
-    return { result: null }
+  if (method.startsWith('eth_getTransaction') && typeof seen.result === 'object')
+    return spoilTransaction(play, method, seen)
   if (method === 'eth_getBlockReceipts') return spoilReceipts(play, params, seen)
   return seen
 }
 
+/** What a plan does not include, and what fails for no reason. */
+function refuseForThePlan(play: Play): NonNullable<Answer['error']> | null {
+  const { keys } = play
+  if (plays(play, 'quota')) {
+    const message = complaint(keys, 'daily request count exceeded, request rate limited')
+    return { code: LIMIT_EXCEEDED, message }
+  }
+  if (plays(play, 'throttled-error')) {
+    const message = complaint(keys, 'Your app has exceeded its compute units per second capacity')
+    return { code: TOO_MANY_REQUESTS, message }
+  }
+  if (plays(play, 'internal-error')) return { code: INTERNAL_ERROR, message: complaint(keys, 'Internal error') }
+  return null
+}
+
 async function spoilBlock(play: Play, params: readonly unknown[], seen: Answer): Promise<Answer> {
   const [number, isWhole] = params
+  const block = seen.result as Fields
   if ((number === 'safe' || number === 'finalized') && plays(play, 'no-tags'))
     return { error: { code: BLOCK_NOT_FOUND, message: `${number} block not found` } }
+  if (number === 'latest') return spoilHead(play, block)
   if ((await isRecent(play, number)) && plays(play, 'null-block')) return { result: null }
   const before = hex(Number(number) - 1)
   if (!(Number(number) > 0)) return seen
   if (plays(play, 'foreign-block')) return ask(play, 'eth_getBlockByNumber', [before, isWhole])
-  if (isWhole !== true || !plays(play, 'foreign-transactions')) return seen
+  if (isWhole !== true) return seen
+  if (plays(play, 'transaction-twice')) return { result: withTransactionTwice(block) ?? block }
+  if (!plays(play, 'foreign-transactions')) return seen
   const other = (await ask(play, 'eth_getBlockByNumber', [before, true])).result as Fields
-  return { result: withTransactionsOf(seen.result as Fields, other) ?? seen.result }
+  return { result: withTransactionsOf(block, other) ?? block }
+}
+
+function spoilHead(play: Play, head: Fields): Answer {
+  const { number, hash } = head
+  const next = { number: hex(Number(number) + 1), hash: otherHash(hash), parentHash: hash }
+  if (plays(play, 'early-head')) return { result: { ...head, ...next } }
+  if (plays(play, 'foreign-head')) return { result: { ...head, hash: otherHash(hash) } }
+  return { result: head }
+}
+
+async function spoilTransaction(play: Play, method: string, seen: Answer): Promise<Answer> {
+  if (plays(play, 'null-transaction')) return { result: null }
+  const isReceipt = method === 'eth_getTransactionReceipt'
+  if (!plays(play, isReceipt ? 'foreign-receipt' : 'foreign-transaction')) return seen
+  const found = seen.result as Fields
+  const block = (await ask(play, 'eth_getBlockByNumber', [found['blockNumber'], false])).result as Fields | null
+  const hashes = (block?.['transactions'] ?? []) as readonly unknown[]
+  const other = hashes.find(hash => hash !== (found['transactionHash'] ?? found['hash']))
+  return other === undefined ? seen : ask(play, method, [other])
 }
 
 async function spoilReceipts(play: Play, params: readonly unknown[], seen: Answer): Promise<Answer> {
@@ -63,6 +134,7 @@ async function spoilReceipts(play: Play, params: readonly unknown[], seen: Answe
   if (plays(play, 'missing-receipts')) return { result: receipts.slice(0, -1) }
   if (plays(play, 'receipts-without-logs')) return { result: withoutLogs(receipts) ?? receipts }
   if (plays(play, 'log-twice')) return { result: withLogTwice(receipts) ?? receipts }
+  if (plays(play, 'log-missing')) return { result: withLogMissing(receipts) ?? receipts }
   if (plays(play, 'foreign-log')) return { result: withForeignLog(receipts, first['transactionHash']) ?? receipts }
   return seen
 }
@@ -70,7 +142,8 @@ async function spoilReceipts(play: Play, params: readonly unknown[], seen: Answe
 /** The height of the newest block that this endpoint admits; null: of all. */
 async function visibleHead(play: Play): Promise<number | null> {
   const view = play.schedule?.view ?? null
-  if (view === null) return null
+  if (play.announced !== null && performance.now() < play.announced.until) return play.announced.number - 1
+  if (view === null || view.kind === 'other-chain') return null
   const head = await headOf(play)
   if (view.kind === 'orphaned') return view.branch.head
   count(play, view.kind)
@@ -100,6 +173,11 @@ async function askWithin(play: Play, method: string, params: readonly unknown[],
     if (method === 'eth_getTransactionReceipt') return { result: null }
     return { result: { ...found, blockNumber: null, blockHash: null, transactionIndex: null } }
   }
+  if (method === 'eth_getLogs') {
+    const answer = await ask(play, method, params)
+    const logs = (answer.result ?? []) as readonly Fields[]
+    return answer.error === undefined ? { result: logs.filter(log => Number(log['blockNumber']) <= limit) } : answer
+  }
   if (method === 'eth_call' || method === 'eth_getTransactionCount' || method === 'eth_getCode') {
     const at = params.at(-1)
     if (at === 'latest') return ask(play, method, [...params.slice(0, -1), hex(limit)])
@@ -121,8 +199,12 @@ function hex(number: number): string {
   return `0x${number.toString(16)}`
 }
 
-async function ask(play: Play, method: string, params: readonly unknown[]): Promise<Answer> {
-  const response = await fetch(play.target, {
+function ask(play: Play, method: string, params: readonly unknown[]): Promise<Answer> {
+  return askNode(play.target, method, params)
+}
+
+async function askNode(url: string, method: string, params: readonly unknown[]): Promise<Answer> {
+  const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),

@@ -58,7 +58,7 @@ export type Indexer = {
   /** Starts the daemon's loops; `jobs`: also what is done by the clock. */
   start(options?: { readonly acceptReorgs?: readonly number[]; readonly jobs?: boolean }): Daemon
   /** Waits until a condition holds, looking again whenever the daemon tells something. */
-  until(what: string, condition: () => Promise<boolean>): Promise<void>
+  until(what: string, condition: () => Promise<boolean>, deadlineMs?: number): Promise<void>
   /** Waits until the checkpoint is the head of the node. */
   untilHead(chainId?: number): Promise<void>
   stop(): Promise<void>
@@ -69,6 +69,8 @@ export type Indexer = {
 export function createIndexer(
   databaseUrl: string,
   nodes: readonly { readonly chain: Chain; readonly url: string | readonly string[] }[],
+  /** Told of each line of the log. */
+  hear: (line: LogLine) => void = () => undefined,
 ): Indexer {
   const store = createStore(databaseUrl)
   const registry = createRegistry(store, systemClock)
@@ -76,7 +78,9 @@ export function createIndexer(
   const lines: LogLine[] = []
   let listeners: (() => void)[] = []
   const tell = (level: LogLine['level']) => (facts: object, message: string) => {
-    lines.push({ level, message, facts })
+    const line = { level, message, facts }
+    lines.push(line)
+    hear(line)
     const waiting = listeners
     listeners = []
     for (const listener of waiting) listener()
@@ -113,8 +117,8 @@ export function createIndexer(
       running = { abort, done: daemon.run(abort.signal), jobs: jobs ? startJobs(contexts, abort.signal) : null }
       return daemon
     },
-    async until(what, condition) {
-      const deadline = AbortSignal.timeout(WAIT_DEADLINE_MS)
+    async until(what, condition, deadlineMs = WAIT_DEADLINE_MS) {
+      const deadline = AbortSignal.timeout(deadlineMs)
       while (!(await condition())) {
         if (deadline.aborted)
           throw new Error(

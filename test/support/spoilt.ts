@@ -27,6 +27,15 @@ export function withForeignLog(receipts: readonly Fields[], blockHash: unknown):
       })
 }
 
+/** The first of several logs is not there: those behind it show that by their place. */
+export function withLogMissing(receipts: readonly Fields[]): readonly Fields[] | null {
+  const count = receipts.reduce((sum, receipt) => sum + logsOf(receipt).length, 0)
+  const at = receipts.findIndex(receipt => logsOf(receipt).length > 0)
+  return count < 2
+    ? null
+    : receipts.map((receipt, index) => (index === at ? { ...receipt, logs: logsOf(receipt).slice(1) } : receipt))
+}
+
 /** All of them: a list that is partly missing shows against the receipts root only. */
 export function withoutLogs(receipts: readonly Fields[]): readonly Fields[] | null {
   const hasLogs = receipts.some(receipt => logsOf(receipt).length > 0)
@@ -37,6 +46,12 @@ export function withoutLogs(receipts: readonly Fields[]): readonly Fields[] | nu
 export function withTransactionsOf(block: Fields, other: Fields): Fields | null {
   const [own, others] = [block, other].map(({ transactions }) => transactions as readonly unknown[])
   return own?.length === 0 && others?.length === 0 ? null : { ...block, transactions: others }
+}
+
+/** The first transaction is there once more. */
+export function withTransactionTwice(block: Fields): Fields | null {
+  const [first, ...rest] = block['transactions'] as readonly unknown[]
+  return first === undefined ? null : { ...block, transactions: [first, first, ...rest] }
 }
 
 function logsOf({ logs }: Fields): readonly Fields[] {
