@@ -9,8 +9,9 @@ import type { Chain } from '../../src/core/chain.ts'
 import type { ChainState } from '../../src/daemon.ts'
 import { createDice } from '../../src/demo/dice.ts'
 import { type HttpServer, startHttp } from '../../src/ops/http.ts'
+import { renderMetrics } from '../../src/ops/metrics.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
-import { readinessOf, statusOf } from '../../src/status.ts'
+import { metricsOf, readinessOf, statusOf } from '../../src/status.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts'
 import type { Schedule } from './fault-schedule.ts'
@@ -142,6 +143,7 @@ function openPages(
     {
       readiness: () => readinessOf(app, states()),
       status: () => statusOf(app, { states: states() }),
+      metrics: () => renderMetrics(metricsOf(app, states())),
     },
     { host: '127.0.0.1', port: 0, explicit: false, onFallback: () => undefined },
   )
