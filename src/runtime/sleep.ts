@@ -2,7 +2,7 @@
  * Waiting that a shutdown can end.
  */
 
-import { setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 
 /** Resolves after `ms`, or at once when the signal aborts. Never rejects: the caller looks at the signal. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -17,4 +17,9 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
 /** Resolves after `ms`, and keeps no process alive for it. */
 export async function sleepIdly(ms: number): Promise<void> {
   await wait(ms, undefined, { ref: false })
+}
+
+/** Lets timers and sockets have their turn within long work. */
+export async function giveWay(): Promise<void> {
+  await nextTurn()
 }
