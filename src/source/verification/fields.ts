@@ -112,13 +112,6 @@ export function encodeQuantity(item: Item, field: string): Uint8Array {
   return toQuantityBytes(readHex(item, field, QUANTITY))
 }
 
-/** Bytes of which there have to be so many. */
-export function encodeFixed(item: Item, field: string, sizeBytes: number): Uint8Array {
-  const value = encodeBytes(item, field)
-  if (value.length !== sizeBytes) throw invalid(item, field)
-  return value
-}
-
 /** Of hex that was read above. Node's own decoder is ten times as fast as viem's, and calldata is most of a block. */
 export function toBytes(hex: Hex): Uint8Array {
   return Buffer.from(hex.slice(2), 'hex')

@@ -14,7 +14,6 @@ import {
   type Encodable,
   encodeAddress,
   encodeBytes,
-  encodeFixed,
   encodeHash,
   encodeQuantity,
   isAbsent,
@@ -26,9 +25,6 @@ import {
 
 type Encoder = (item: Item, field: string) => Encodable
 
-const BLOOM_BYTES = 256
-const NONCE_BYTES = 8
-
 /** Since the first block, in the order of the hash (Yellow Paper, 4.4). The merge kept mixHash and nonce under their names. */
 const FIRST: readonly (readonly [string, Encoder])[] = [
   ['parentHash', encodeHash],
@@ -37,7 +33,7 @@ const FIRST: readonly (readonly [string, Encoder])[] = [
   ['stateRoot', encodeHash],
   ['transactionsRoot', encodeHash],
   ['receiptsRoot', encodeHash],
-  ['logsBloom', (item, field) => encodeFixed(item, field, BLOOM_BYTES)],
+  ['logsBloom', encodeBytes],
   ['difficulty', encodeQuantity],
   ['number', encodeQuantity],
   ['gasLimit', encodeQuantity],
@@ -45,7 +41,7 @@ const FIRST: readonly (readonly [string, Encoder])[] = [
   ['timestamp', encodeQuantity],
   ['extraData', encodeBytes],
   ['mixHash', encodeHash],
-  ['nonce', (item, field) => encodeFixed(item, field, NONCE_BYTES)],
+  ['nonce', encodeBytes],
 ]
 
 /** Appended by forks: London, Shanghai, Cancun (three), Prague. Fusaka added none. */

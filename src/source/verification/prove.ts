@@ -1,21 +1,23 @@
 /**
  * Is an answer the block of its hash? `verification: "full"` of a chain file.
  *
- * Everything that the hash commits to is recomputed: the header, the transactions, withdrawals and receipts roots, each
+ * Everything that the hash commits to is recomputed: the header, the roots of transactions, withdrawals and receipts, each
  * transaction's hash. Everything that no root commits to is derived again and compared where the answer has it: senders (from the
- * signatures), gas and prices of receipts, addresses of new contracts, blooms, and every index, hash and number that repeats where
- * a thing is.
+ * signatures), gas and prices of receipts, addresses of new contracts, blooms, the size, and every index, hash and number that
+ * repeats where a thing is. A field that is left out claims nothing, unless a hash or this program needs it.
  *
- * Always holds for a block that is `proved`: whoever believes the hash may believe every field, but these, which nothing in an answer
- * proves: `totalDifficulty` (of the whole chain before); the hashes in `uncles`, their order, and `size` where there are any (the
- * header commits to the uncles themselves); whether `size` counts the withdrawals; which of the known schedules made `blobGasPrice`; `blockTimestamp` 0 in a log; whether a
- * creation that failed shows the address it would have had; a `root` beside a `status`; and fields that the Ethereum specification
- * of the execution API does not have. A field that is left out claims nothing, unless a hash or this program needs it.
+ * Always holds for a block that is `proved`: whoever believes its hash may believe every field that the execution API specifies, but
+ * - `totalDifficulty`, which sums up all blocks before;
+ * - the hashes in `uncles`, and `size` where there are any: the header commits to whole uncles, and an answer has their hashes;
+ * - whether `size` counts the withdrawals, where nodes differ;
+ * - which schedule made `blobGasPrice`, of those that are known for its time: no header tells;
+ * - `blockTimestamp` 0 in a log, and a `contractAddress` that is missing where a creation failed: nodes that don't tell;
+ * - a `root` beside a `status`, and numbers that a type of transaction does not have: nobody reads them.
  *
- * What proves too much ends here: `newer` is said only of what can't be judged, after everything that can be. A liar can pretend to be
- * newer, and then has proved nothing; he can't make false of what is known.
+ * `newer` is said of what can't be judged, after everything that can be: what is known and false is `wrong` all the same. A liar can
+ * always pretend that something is newer. What he gains is that `basic` decides for that block, so others should be asked first.
  *
- * That the hash is the one of our chain is not asked here: parent links and agreement of endpoints tell.
+ * Whether the hash is that of our chain is not asked here: parent links and the agreement of endpoints tell.
  */
 
 import { proveBody } from './body.ts'

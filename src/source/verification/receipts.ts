@@ -11,7 +11,8 @@ import { findNewerBlobPrice } from './blob-price.ts'
 import { BloomMaker } from './bloom.ts'
 import {
   Contradiction,
-  encodeFixed,
+  encodeHash,
+  encodeQuantity,
   type Encodable,
   isAbsent,
   type Item,
@@ -33,9 +34,10 @@ import type { ProvenHeader } from './header.ts'
 import type { ProvenTransaction } from './transactions.ts'
 import { rootOf } from './trie.ts'
 
-const HASH_BYTES = 32
 /** GAS_PER_BLOB (EIP-4844). */
 const GAS_PER_BLOB = 131_072n
+/** LOG4 is the last of its kind. */
+const MAX_TOPICS = 4
 
 /** Throws a `Contradiction` where they are not those of the block. @returns why a price can't be proved; null if all can */
 export async function proveReceipts(
@@ -124,6 +126,8 @@ export function encodeReceipt(receipt: Item, type: number, maker: BloomMaker): U
   for (const log of logsOf(receipt)) {
     const address = readAddress(log, 'address')
     const topics = readHashes(log, 'topics')
+    if (topics.length > MAX_TOPICS)
+      throw new Contradiction(`${log.name} has ${topics.length} topics, and 4 are the most`)
     entries.push(address, ...topics)
     logs.push([toBytes(address), topics.map(toBytes), toBytes(readBytes(log, 'data'))])
   }
@@ -136,10 +140,8 @@ export function encodeReceipt(receipt: Item, type: number, maker: BloomMaker): U
 
 /** 1 or 0 since EIP-658, before it a state root. Where both are, the root is what nobody commits to and nobody reads. */
 function encodeOutcome(receipt: Item): Uint8Array {
-  if (isAbsent(receipt, 'status') && !isAbsent(receipt, 'root')) return encodeFixed(receipt, 'root', HASH_BYTES)
-  const status = readQuantity(receipt, 'status')
-  if (status > 1n) throw new Contradiction(`the status of ${receipt.name} is ${status} and has to be 0 or 1`)
-  return toQuantityBytes(status)
+  if (isAbsent(receipt, 'status') && !isAbsent(receipt, 'root')) return encodeHash(receipt, 'root')
+  return encodeQuantity(receipt, 'status')
 }
 
 function logsOf(receipt: Item): Item[] {

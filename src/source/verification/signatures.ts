@@ -1,7 +1,7 @@
 /**
  * Who signed: `from`, which no root commits to, recovered from each signature and compared.
  *
- * This is nearly all that a proof costs (1.5 ms a signature), so it comes last, and lets other work of the process have its turn in
+ * This is most of what a proof costs (1.3 ms a signature), so it comes last, and lets other work of the process have its turn in
  * between.
  */
 
@@ -11,7 +11,7 @@ import { recoverAuthority } from '../authorization.ts'
 import { Contradiction, isAbsent, type Item, mustBe, readAddress, readQuantity } from './fields.ts'
 import { DELEGATION_TYPE, type ProvenTransaction, readAuthorizations } from './transactions.ts'
 
-/** Some 25 ms of work: timers and sockets wait no longer. */
+/** Some 20 ms of work: timers and sockets wait no longer. */
 const AT_ONCE = 16
 
 /** Throws a `Contradiction` for the first transaction that another account signed. */

@@ -142,7 +142,7 @@ function checkForeignLists(item: Item, fields: readonly Field[]): void {
   }
 }
 
-/** What a transaction or a receipt repeats of where it is. */
+/** What a transaction repeats of where it is. */
 function checkPlace(item: Item, index: number, header: ProvenHeader): void {
   mustBe(item, 'blockHash', readHash, header.hash)
   mustBe(item, 'transactionIndex', readQuantity, BigInt(index))

@@ -21,7 +21,7 @@ export const UNPROVABLE_BLOCKS: readonly number[] = [17_173_049, 17_173_050]
 
 export function readMainnet(number: number): Answer {
   const { block, receipts } = readMainnetBlock(number)
-  return { name: `Mainnet's ${number}`, block: block as unknown as Answer['block'], receipts }
+  return { name: `Mainnet's ${number}`, block, receipts }
 }
 
 export function readAllOfMainnet(): Answer[] {
@@ -87,11 +87,12 @@ function replace(value: unknown, [step, ...rest]: Path, after: unknown): unknown
 
 // ── Changes ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const ADDRESS_FIELDS = ['to', 'contractAddress']
-const BYTES_FIELDS = ['input', 'data', 'extraData']
+const ADDRESS_FIELDS: ReadonlySet<string> = new Set(['to', 'contractAddress'])
+const BYTES_FIELDS: ReadonlySet<string> = new Set(['input', 'data', 'extraData'])
 /** Characters of an address, a hash and a bloom. */
-const FIXED_LENGTHS = [42, 66, 514]
-const DIGITS = '0123456789abcdef'
+const FIXED_LENGTHS: ReadonlySet<number> = new Set([42, 66, 514])
+/** One hex digit. */
+export const digit: fc.Arbitrary<string> = fc.nat(15).map(number => number.toString(16))
 
 /** All that can become of what is at a place. */
 export function changesAt(answer: Answer, path: Path): fc.Arbitrary<Change> {
@@ -111,8 +112,8 @@ function changesOfValue(before: unknown, field: string): Outcome[] {
   const all: Outcome[] = []
   if (typeof before === 'boolean') all.push(fc.constant(['turned', !before]))
   if (typeof before === 'string') all.push(...changesOfHex(before, field))
-  if (ADDRESS_FIELDS.includes(field)) {
-    const address = fc.string({ unit: fc.constantFrom(...DIGITS), minLength: 40, maxLength: 40 })
+  if (ADDRESS_FIELDS.has(field)) {
+    const address = fc.string({ unit: digit, minLength: 40, maxLength: 40 })
     all.push(
       address.map(digits => ['another address', `0x${digits}`]),
       fc.constant(['null', null]),
@@ -124,12 +125,12 @@ function changesOfValue(before: unknown, field: string): Outcome[] {
 function changesOfHex(before: string, field: string): Outcome[] {
   const all: Outcome[] = []
   if (before.length > 2) {
-    const digit = fc.tuple(fc.integer({ min: 2, max: before.length - 1 }), fc.constantFrom(...DIGITS))
-    all.push(digit.map(([at, other]) => ['a digit', `${before.slice(0, at)}${other}${before.slice(at + 1)}`]))
+    const place = fc.tuple(fc.integer({ min: 2, max: before.length - 1 }), digit)
+    all.push(place.map(([at, other]) => ['a digit', `${before.slice(0, at)}${other}${before.slice(at + 1)}`]))
   }
-  if (BYTES_FIELDS.includes(field)) {
+  if (BYTES_FIELDS.has(field)) {
     all.push(fc.constant(['a byte more', `${before}00`]), fc.constant(['a byte less', before.slice(0, -2) || '0x']))
-  } else if (!FIXED_LENGTHS.includes(before.length)) {
+  } else if (!FIXED_LENGTHS.has(before.length)) {
     const number = BigInt(before)
     const numbers = [number + 1n, number === 0n ? 2n : number - 1n, 0n]
     all.push(fc.constantFrom(...numbers).map(other => ['another number', `0x${other.toString(16)}`]))
