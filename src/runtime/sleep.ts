@@ -14,12 +14,12 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   }
 }
 
-/** Resolves after `ms`, and keeps no process alive for it. */
-export async function sleepIdly(ms: number): Promise<void> {
-  await wait(ms, undefined, { ref: false })
-}
-
 /** Lets timers and sockets have their turn within long work. */
 export async function giveWay(): Promise<void> {
   await nextTurn()
+}
+
+/** Resolves after `ms`, and keeps no process alive for it. */
+export async function sleepIdly(ms: number): Promise<void> {
+  await wait(ms, undefined, { ref: false })
 }
