@@ -114,6 +114,7 @@ const contractSchema = z.strictObject(
 /** A day: mempools keep what they can't mine for hours. */
 const DROPPED_AFTER_SECONDS = 86_400
 const MEMPOOL = '"auto", "poll" or "off"'
+const VERIFICATION = '"basic" or "full"'
 const START_BLOCK = 'a block number or "latest"'
 const CONFIRMATIONS = 'a whole number from 1 on, "safe" or "finalized"'
 
@@ -166,6 +167,12 @@ export const chainFileSchema = z
         .describe(
           'How transactions are shown before a block holds them. auto (default): over a websocket, if an RPC URL is one. poll: also over HTTP, which costs a request or more every third of the block time. off: not at all.',
         ),
+      verification: z
+        .enum(['basic', 'full'], VERIFICATION)
+        .optional()
+        .describe(
+          'What is believed of a block. basic (default): that block, receipts and logs fit together. full: also that its hash is that of its header, its roots those of its transactions and receipts, and its senders those who signed.',
+        ),
       nativeToken: z.strictObject({ symbol, decimals }, 'an object { "symbol": …, "decimals": … }'),
       tokens: z.array(tokenSchema, 'an array of tokens').optional(),
       contracts: z.array(contractSchema, 'an array of contracts').optional(),
@@ -207,6 +214,7 @@ export function compileChain(
     blockTimeSeconds: file.blockTimeSeconds,
     droppedAfterSeconds: file.droppedAfterSeconds ?? DROPPED_AFTER_SECONDS,
     mempool: file.mempool ?? 'auto',
+    verification: file.verification ?? 'basic',
     nativeToken: file.nativeToken,
     tokens: compileTokens(file),
     rules,

@@ -65,6 +65,9 @@ export type Tier = {
 /** How pending transactions are learnt of: over a websocket if there is one, by polling HTTP too, or not at all. */
 export type MempoolMode = 'auto' | 'poll' | 'off'
 
+/** What is believed of a block: that it fits together, or only what its hash commits to. */
+export type Verification = 'basic' | 'full'
+
 export type Chain = {
   readonly id: number
   readonly name: string
@@ -77,6 +80,7 @@ export type Chain = {
   /** How long a transaction has to be unknown to every endpoint before it may count as dropped. */
   readonly droppedAfterSeconds: number
   readonly mempool: MempoolMode
+  readonly verification: Verification
   readonly nativeToken: { readonly symbol: string; readonly decimals: number }
   readonly tokens: ReadonlyMap<Address, ListedToken>
   /** By contract address, then topic0. */

@@ -2,7 +2,7 @@
  * Waiting that a shutdown can end.
  */
 
-import { setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 
 /** Resolves after `ms`, or at once when the signal aborts. Never rejects: the caller looks at the signal. */
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -12,6 +12,11 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   } catch (error) {
     if (!signal?.aborted) throw error
   }
+}
+
+/** Lets timers and sockets have their turn within long work. */
+export async function giveWay(): Promise<void> {
+  await nextTurn()
 }
 
 /** Resolves after `ms`, and keeps no process alive for it. */

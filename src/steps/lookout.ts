@@ -60,7 +60,8 @@ export function createLookout({ chain, source, clock, log }: ChainContext): Look
       { notBeforeMs: wasTold ?? notBeforeMs, seenMs },
     )
     newest = { number: head.number, hash: head.hash, seenMs }
-    notBeforeMs = null
+    // What was looked for was found, and it was the newest: the next one was not there.
+    notBeforeMs = seenMs
   }
 
   return {

@@ -38,6 +38,7 @@ const CHAIN: Chain = {
   blockTimeSeconds: 10,
   droppedAfterSeconds: 86_400,
   mempool: 'auto',
+  verification: 'basic',
   tiers: [],
   nativeToken: { symbol: 'ETH', decimals: 18 },
   tokens: new Map(),

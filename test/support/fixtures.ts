@@ -57,9 +57,9 @@ export function readMainnetBlock(number: number): ReplayBlock {
   }
 }
 
-/** The blocks of Mainnet whose receipts are there, lowest first. */
-export function listMainnetBlocks(): number[] {
-  return readdirSync(join(DIRECTORY, 'mainnet', 'receipts'))
+/** The blocks of Mainnet whose receipts are there, or all of them, lowest first. */
+export function listMainnetBlocks(of: 'blocks' | 'receipts' = 'receipts'): number[] {
+  return readdirSync(join(DIRECTORY, 'mainnet', of))
     .map(name => Number.parseInt(name, 10))
     .sort((a, b) => a - b)
 }

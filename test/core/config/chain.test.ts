@@ -33,6 +33,14 @@ test.each([
   expect(load({ 'a.json': chainFile({ mempool }) }).chains[0]?.chain.mempool).toBe(mode)
 })
 
+test.each([
+  [undefined, 'basic'],
+  ['basic', 'basic'],
+  ['full', 'full'],
+])('blocks are verified as the file says, without roots if it says nothing: %j', (verification, mode) => {
+  expect(load({ 'a.json': chainFile({ verification }) }).chains[0]?.chain.verification).toBe(mode)
+})
+
 test('the rules of a chain that starts at the latest block hold for every block', () => {
   const chain = load({ 'a.json': chainWithEvents([eventRule()], { startBlock: 'latest' }) }).chains[0]?.chain
   expect(chain?.startBlock).toBe('latest')
@@ -68,6 +76,8 @@ test.each([
   ['blockTimeSeconds', 0, 'the number 0; expected a number of seconds above 0'],
   ['mempool', 'on', 'a string of 2 characters; expected "auto", "poll" or "off"'],
   ['mempool', false, 'mempool: false; expected "auto"'],
+  ['verification', 'roots', 'a string of 5 characters; expected "basic" or "full"'],
+  ['verification', true, 'verification: true; expected "basic"'],
   ['nativeToken', { symbol: 'ETH', decimals: 256 }, 'nativeToken.decimals: the number 256'],
   ['nativeToken', { symbol: 'E TH', decimals: 18 }, 'nativeToken.symbol: a string of 4 characters'],
   ['rpc', {}, 'rpc.env: nothing; expected the name of a variable'],

@@ -52,6 +52,7 @@ export function chainOf(changes: Partial<Chain> = {}): Chain {
     blockTimeSeconds: 12,
     droppedAfterSeconds: 86_400,
     mempool: 'auto',
+    verification: 'basic',
     tiers: [],
     nativeToken: { symbol: 'ETH', decimals: 18 },
     tokens: new Map(),
