@@ -72,6 +72,7 @@ export async function withApp<T>(options: AppOptions, work: (app: App) => Promis
         urls: entry?.rpcUrls ?? [],
         displayUrl,
         limits: entry?.rpcLimits ?? {},
+        verification: entry?.chain.verification ?? 'basic',
         blockTimeSeconds: entry?.chain.blockTimeSeconds ?? 12,
         ledger: {
           add: (id, endpoint, day, requests) => store.addRequests(id, endpoint, day, requests),

@@ -7,6 +7,7 @@
 
 import pMap from 'p-map'
 import { numberToHex } from 'viem/utils'
+import type { Verification } from '../core/chain.ts'
 import type { Block, Hash, Header } from '../core/types.ts'
 import { joinBlock, type RawBlock, type RawReceipt, type Validated } from '../core/validate.ts'
 import { AppError } from '../errors.ts'
@@ -19,21 +20,28 @@ import { proveBlock } from './verification/prove.ts'
 /** Receipts asked one by one, where a node can't give them by block. */
 const RECEIPTS_AT_ONCE = 8
 
-export type Verification = {
-  readonly level: 'basic' | 'full'
-  /** The block is newer than the code that proves it: it was believed as `basic` would. */
-  readonly onUnproved: (reason: string, endpoint: Endpoint) => void
+export type BlockVerification = {
+  readonly level: Verification
+  /**
+   * A block is newer than the code that proves it, as far as this endpoint shows. @returns whether it is believed as `basic` would: a
+   * single one could pretend, so another one has to show the same first
+   */
+  readonly believesUnproved: (reason: string, endpoint: Endpoint) => boolean
 }
 
 /** The block at a height and its receipts, asked side by side. */
-export async function askBlock(asker: Asker, number: number, verification: Verification): Promise<Block> {
+export async function askBlock(asker: Asker, number: number, verification: BlockVerification): Promise<Block> {
   const [block, receipts] = await Promise.all([askRawBlock(asker, number), askReceipts(asker, number)])
   if (block === null) throw new LackingBlock(asker.endpoint, number, 'block')
   return joinAndProve(asker, number, block, receipts, verification)
 }
 
 /** The block at a height, or null if there is none yet: then nothing else was asked. */
-export async function askNextBlock(asker: Asker, number: number, verification: Verification): Promise<Block | null> {
+export async function askNextBlock(
+  asker: Asker,
+  number: number,
+  verification: BlockVerification,
+): Promise<Block | null> {
   const block = await askRawBlock(asker, number)
   if (block === null) {
     asker.endpoint.standing.noteAbsence(number)
@@ -47,7 +55,7 @@ export async function askNextBlock(asker: Asker, number: number, verification: V
 export async function askNewest(
   asker: Asker,
   next: number,
-  verification: Verification,
+  verification: BlockVerification,
 ): Promise<{ readonly head: Header; readonly next: Block | null }> {
   const told = await asker.request('eth_getBlockByNumber', ['latest', true])
   const head = parseHeader(told)
@@ -58,7 +66,7 @@ export async function askNewest(
 }
 
 /** The receipts of a block that is known from elsewhere. */
-export async function completeBlock(asker: Asker, block: BlockAnswer, verification: Verification): Promise<Block> {
+export async function completeBlock(asker: Asker, block: BlockAnswer, verification: BlockVerification): Promise<Block> {
   const { number } = block.parsed
   return joinAndProve(asker, number, block, await askReceipts(asker, number), verification)
 }
@@ -85,7 +93,7 @@ async function joinAndProve(
   number: number,
   block: BlockAnswer,
   byBlock: ReceiptAnswer | null,
-  { level, onUnproved }: Verification,
+  { level, believesUnproved }: BlockVerification,
 ): Promise<Block> {
   const { endpoint } = asker
   const receipts = byBlock ?? (await askReceiptsOneByOne(asker, block.parsed))
@@ -93,7 +101,8 @@ async function joinAndProve(
   if (level === 'basic') return joined
   const proof = await proveBlock(block.told, receipts.told)
   if (proof.kind === 'wrong') throw inconsistent(endpoint, proof.problem, number)
-  if (proof.kind === 'newer') onUnproved(proof.reason, endpoint)
+  if (proof.kind === 'newer' && !believesUnproved(proof.reason, endpoint))
+    throw inconsistent(endpoint, `${proof.reason}, and no other endpoint says so yet`, number)
   return joined
 }
 

@@ -19,7 +19,7 @@ import {
   believe,
   completeBlock,
   type BlockAnswer,
-  type Verification,
+  type BlockVerification,
 } from './blocks.ts'
 import { askLogs, type LogsOf } from './logs.ts'
 import { LackingBlock, type Pool, type Question } from './pool.ts'
@@ -29,7 +29,7 @@ const BLOCKS_AT_ONCE = 16
 export type HistoryOptions = {
   readonly pool: Pool
   readonly clock: Clock
-  readonly verification: Verification
+  readonly verification: BlockVerification
   readonly question: Question
 }
 

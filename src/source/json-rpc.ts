@@ -4,9 +4,10 @@
 
 import { numberToHex } from 'viem/utils'
 import type { Priority } from '../core/budget.ts'
+import type { Verification } from '../core/chain.ts'
 import type { Address, Header, Hex } from '../core/types.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
-import { askBlock, askNewest, askNextBlock, inconsistent, type Verification } from './blocks.ts'
+import { askBlock, askNewest, askNextBlock, type BlockVerification, inconsistent } from './blocks.ts'
 import { createBudget, type RequestLedger } from './budget.ts'
 import { createEndpoint, type Endpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
@@ -23,6 +24,10 @@ import { askTestimonies, askWitnesses } from './witness.ts'
 const AT_ONCE = 16
 /** An endpoint on another branch than the one that is believed is left alone until it may have come over. */
 const DISTRUSTED_REST_MS = 10_000
+/** Endpoints that have to show what can't be proved, before it is believed; and how often one may, if nobody else answers. */
+const CLAIMANTS = 2
+const MAX_DOUBTS = 10
+const MAX_CLAIMS = 1_000
 
 type RpcLimits = {
   readonly requestsPerSecond?: number | undefined
@@ -37,7 +42,7 @@ export type SourceOptions = {
   readonly displayUrl: (url: string) => string
   /** Of each endpoint. */
   readonly limits?: RpcLimits
-  readonly verification?: Verification['level']
+  readonly verification?: Verification
   /** For how much live following needs of a day's requests. */
   readonly blockTimeSeconds?: number
   /** Where requests of all processes are added up; without it each process counts alone. */
@@ -81,21 +86,29 @@ function openEndpoints(options: SourceOptions, clock: Clock): Endpoint[] {
 }
 
 /** What could not be proved is told once for each reason: it is news for an operator, not for each block. */
-function verificationOf({ verification = 'basic', onTrouble }: SourceOptions): Verification {
-  const told = new Set<string>()
+function verificationOf({ verification = 'basic', urls, onTrouble }: SourceOptions): BlockVerification {
+  const claims = new Map<string, { readonly endpoints: Set<string>; times: number; isTold: boolean }>()
   return {
     level: verification,
-    onUnproved(reason, { name }) {
-      if (told.has(reason)) return
-      told.add(reason)
-      onTrouble?.({ endpoint: name, reason }, 'Blocks can not be proved by their roots and are verified as `basic`')
+    believesUnproved(reason, { name }) {
+      const claim = claims.get(reason) ?? { endpoints: new Set(), times: 0, isTold: false }
+      if (claims.size < MAX_CLAIMS) claims.set(reason, claim)
+      claim.endpoints.add(name)
+      claim.times += 1
+      // Where the others don't answer at all, the chain must not stand still at a fork of the protocol.
+      const isShared = claim.endpoints.size >= Math.min(CLAIMANTS, urls.length) || claim.times >= MAX_DOUBTS
+      if (!isShared) return false
+      if (!claim.isTold)
+        onTrouble?.({ endpoint: name, reason }, 'Blocks can not be proved by their roots and are verified as `basic`')
+      claim.isTold = true
+      return true
     },
   }
 }
 
 function sourceOf(
   pool: Pool,
-  verification: Verification,
+  verification: BlockVerification,
   clock: Clock,
   options: SourceOptions,
   priority: Priority,

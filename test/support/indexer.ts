@@ -92,6 +92,9 @@ export function createIndexer(
       createJsonRpcSource({
         chainId: chain.id,
         urls: typeof url === 'string' ? [url] : url,
+        verification: chain.verification,
+        blockTimeSeconds: chain.blockTimeSeconds,
+        onTrouble: tell('warn'),
         displayUrl: text => new URL(text).origin,
       }),
     ]),
