@@ -24,8 +24,8 @@ const TOLERATED_ERRORS = 0.05
 const FAST_MS = 50
 /** A request that takes so much longer than usual is asked elsewhere besides. */
 const HEDGE_FACTOR = 4
-const MIN_HEDGE_MS = 1_500
-const MAX_HEDGE_MS = 8_000
+const MIN_HEDGE_MS = 750
+const MAX_HEDGE_MS = 5_000
 
 /** Indices of the standings, best first. */
 export function rankEndpoints(standings: readonly Standing[]): number[] {

@@ -164,13 +164,22 @@ function healthOf(
   }
 }
 
+/** Error pages call themselves JSON; viem then loses their status, which says more than they do. */
+async function fetchHonestly(...request: Parameters<typeof fetch>): Promise<Response> {
+  const response = await fetch(...request)
+  if (response.ok) return response
+  const headers = new Headers(response.headers)
+  headers.delete('content-type')
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers })
+}
+
 /** A viem transport: HTTP, or a websocket that is opened anew when it closed. */
 function openWire(url: string, timeoutMs: number) {
   const isSocket = /^wss?:/i.test(url)
   const options = { retryCount: 0, timeout: timeoutMs }
   const transport = isSocket
     ? webSocket(url, { ...options, reconnect: false })({})
-    : http(url, { ...options, maxResponseBodySize: MAX_RESPONSE_BYTES })({})
+    : http(url, { ...options, maxResponseBodySize: MAX_RESPONSE_BYTES, fetchFn: fetchHonestly })({})
   const send = transport.request as unknown as Request
   let client: SocketClient | null = null
 

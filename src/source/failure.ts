@@ -5,6 +5,7 @@
  * what is told, since some say the important thing last. The meaning of the words is in `refusal.ts`.
  */
 
+import { createScrubber } from '../config/secret.ts'
 import { AppError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { blocksAsked, suggestedBlocks } from './range-hint.ts'
@@ -16,8 +17,6 @@ export { asksForRest, type FailureKind, gaveNoAnswer } from './refusal.ts'
 const MAX_TOLD_CHARS = 300
 /** Of an error page of megabytes, the title is enough. */
 const MAX_JUDGED_CHARS = 2_000
-/** Shorter pieces of a URL are words, and hiding them would spoil the message. */
-const MIN_SECRET_LENGTH = 8
 /** How deep the data of an error is searched for words. */
 const MAX_DATA_DEPTH = 3
 
@@ -51,7 +50,7 @@ export function describeFailure(
   const kind = kindOf({ code, status, text, method: asked?.method })
   return {
     kind,
-    message: text.slice(0, MAX_TOLD_CHARS),
+    message: withoutSecrets(texts.map(withoutQuote).join(': '), url).slice(0, MAX_TOLD_CHARS),
     retryAfterMs: retryAfterMs(headers, data, text, nowMs),
     range: rangeOf(kind, text, data, asked),
   }
@@ -63,26 +62,17 @@ function rangeOf(kind: FailureKind, text: string, data: unknown, asked: Asked | 
   return isTooMuch ? { suggestedBlocks: suggestedBlocks(text, data, blocks) } : null
 }
 
-/** An error page may repeat the path alone ("Cannot POST /v2/…"): that is where the key is. */
+/** A parser quotes the beginning of what it could not read: a key may be in it, and cut so that nobody knows it for one. */
+function withoutQuote(text: string): string {
+  return /is not valid JSON|^Unexpected (token|end|non-whitespace)|\bin JSON at position\b/i.test(text)
+    ? 'what was answered is not valid JSON'
+    : text
+}
+
+/** An error page may repeat the path alone ("Cannot POST /v2/…"), or the header that credentials became: that is where keys are. */
 function withoutSecrets(text: string, url: string): string {
   const withoutUrls = text.replaceAll(url, '<endpoint>').replace(/\b(?:https?|wss?):\/\/\S+/gi, '<url>')
-  return secretsOf(url).reduce((hidden, secret) => hidden.replaceAll(secret, '<hidden>'), withoutUrls)
-}
-
-/** The parts of a URL that may be a key: pieces of its path, values of its query, its credentials; but not words like `v2`. */
-function secretsOf(url: string): string[] {
-  const parsed = URL.canParse(url) ? new URL(url) : null
-  if (parsed === null) return []
-  const parts = [...parsed.pathname.split('/'), ...parsed.searchParams.values(), parsed.username, parsed.password]
-  return parts.flatMap(part => [part, decoded(part)]).filter(part => part.length >= MIN_SECRET_LENGTH)
-}
-
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part)
-  } catch {
-    return part // A stray percent sign.
-  }
+  return createScrubber([url])(withoutUrls)
 }
 
 type Facts = {

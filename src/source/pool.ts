@@ -114,11 +114,14 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
       return abortable(ask(endpoint, work, { priority: 'live', signal }), signal)
     },
     async attempt(work, question) {
-      const { signal, priority, turn } = question
+      const { signal, priority } = question
       let last: unknown
       let lacking = 0
+      const tried = new Set<Endpoint>()
       for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-        const [endpoint] = choose(endpoints, attempt === 0 && turn !== undefined ? question : { ...question, turn: 0 })
+        const ranked = choose(endpoints, attempt === 0 ? question : { ...question, turn: 0 })
+        // Whoever has not been asked yet comes before who has failed, however good that one is otherwise.
+        const endpoint = ranked.find(one => !tried.has(one) && one.standing.restMs(priority) === 0) ?? ranked[0]
         if (endpoint === undefined) throw new AppError('CONFIG_INVALID', `Chain ${chainId} has no RPC endpoint.`)
         const barredMs = endpoint.standing.barredMs(priority)
         if (barredMs > MAX_WAIT_MS) throw barred(chainId, endpoints, barredMs)
@@ -129,6 +132,7 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
         } catch (error) {
           if (!isRetryable(error)) throw error
           last = error
+          tried.add(endpoint)
           if (!(error instanceof LackingBlock)) continue
           lacking += 1
           const pauses = lacking - endpoints.length

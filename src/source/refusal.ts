@@ -116,6 +116,17 @@ const BLOCK_MISSING = any(
 /** Proxies that asked every node behind them in vain: with many blocks of logs it is often their time that was up. */
 const OVERWHELMED = /no backend is currently healthy|unable to complete request|forwarder error/i
 
+/** Not found, not allowed, not implemented: of one method, where a server routes by methods. */
+const MISSING_STATUSES: ReadonlySet<number | undefined> = new Set([404, 405, 501])
+/** Without these an endpoint is none: whoever has not found them has not found the endpoint. */
+const BASIC_METHODS: ReadonlySet<string | undefined> = new Set([
+  'eth_chainId',
+  'eth_blockNumber',
+  'eth_getBlockByNumber',
+  'eth_getTransactionByHash',
+  'eth_getTransactionReceipt',
+])
+
 export function kindOf(refusal: Refusal): FailureKind {
   const { code, status, text, method } = refusal
   if (code === 3 || (code !== undefined && REVERTED.test(text))) return 'reverted'
@@ -127,15 +138,20 @@ export function kindOf(refusal: Refusal): FailureKind {
   // "limit exceeded" and no more: of requests, or of what a filter may match.
   if (code === -32005) return method === 'eth_getLogs' ? 'range-too-large' : 'throttled'
   if (status === 413 && method === 'eth_getLogs') return 'range-too-large'
-  if (code === undefined) return 'unreachable'
-  return kindOfOthers(code, text)
+  if (code === undefined) {
+    const isMissing = MISSING_STATUSES.has(status) && method !== undefined && !BASIC_METHODS.has(method)
+    return isMissing ? 'unsupported' : 'unreachable'
+  }
+  return kindOfOthers(code, text, method)
 }
 
-function kindOfOthers(code: number, text: string): FailureKind {
+function kindOfOthers(code: number, text: string, method: string | undefined): FailureKind {
   if (code === -32601 || code === -32004 || UNSUPPORTED.test(text)) return 'unsupported'
   if (STATE_GONE.test(text)) return 'state-gone'
   if (BLOCK_MISSING.test(text)) return 'block-missing'
   if (FILTER_MISSING.test(text)) return 'filter-missing'
+  // What we ask is well-formed: an argument that is not taken here is a tag that the node does not know.
+  if (code === -32602 && method === 'eth_getBlockByNumber') return 'unsupported'
   return PAY.test(text) ? 'exhausted' : 'unreachable'
 }
 

@@ -46,6 +46,8 @@ async function askPlace(
 async function withHead(pool: Pool, witness: Witness, signal: AbortSignal): Promise<Witness> {
   const endpoint = pool.endpoints[witness.endpoint]
   if (endpoint === undefined || witness.shows === 'nothing') return witness
+  // Behind the same address there may be another chain by now, which has another block at every height.
+  endpoint.chainVerified &&= witness.shows === 'ours'
   try {
     const { number: headNumber } = await pool.once(endpoint, askLatest, signal)
     return { ...witness, headNumber }

@@ -53,6 +53,6 @@ describe('of several endpoints the first that is asked', () => {
   })
 })
 
-test('another endpoint is asked besides after a few times the usual wait, between 1.5 and 8 seconds', () => {
-  expect([null, 10, 500, 10_000].map(hedgeAfterMs)).toEqual([1_500, 1_500, 2_000, 8_000])
+test('another endpoint is asked besides after a few times the usual wait, between 0.75 and 5 seconds', () => {
+  expect([null, 10, 500, 10_000].map(hedgeAfterMs)).toEqual([750, 750, 2_000, 5_000])
 })
