@@ -16,6 +16,10 @@ export type Misbehaviour = {
   readonly shows?: readonly FaultKind[]
   /** Of times that show it; absent: a few. A daemon that waits for an answer does not ask again. */
   readonly times?: number
+  /** Its websockets are cut as it begins. */
+  readonly cuts?: boolean
+  /** Also alone nothing waits for it. */
+  readonly isHarmless?: boolean
   /** Alone it looks like a reorg, for as long as it is played. */
   readonly takesBack?: boolean
 }
@@ -47,7 +51,9 @@ export async function playAlone(
   const { world } = run
   const before = performance.now()
   run.play(fault.schedule, [0])
-  await world.mine(BLOCKS_ALONE)
+  if (fault.cuts === true) run.proxies[0]?.cutSockets()
+  const mined = await world.mine(BLOCKS_ALONE)
+  if (fault.isHarmless === true) await expectSoonVisible(run, mined, fault.what)
   // Chance may spare the first blocks.
   for (let blocks = BLOCKS_ALONE; !isMet(run, fault) && blocks < MOST_BLOCKS_ALONE; blocks += 1) await world.mine(1)
   expect(isMet(run, fault), `${fault.what}: it was met`).toBe(true)
@@ -73,7 +79,10 @@ export async function playOnTwo(
   const { world } = run
   for (const pair of pairs) {
     run.heal()
-    for (const [index, at] of pair.entries()) run.proxies[at]?.play(always(faults[index]?.schedule ?? null))
+    for (const [index, at] of pair.entries()) {
+      run.proxies[at]?.play(always(faults[index]?.schedule ?? null))
+      if (faults[index]?.cuts === true) run.proxies[at]?.cutSockets()
+    }
     const mined = await world.mine(BLOCKS_OF_PAIR)
     await expectSoonVisible(run, mined, `endpoints ${pair.join(' and ')} misbehave`)
     await run.look()
