@@ -54,7 +54,7 @@ async function expectBackfilled(
   setting: Setting,
   seed: number,
 ) {
-  const run = await stage.open({ ways: setting.ways, seed, follows: false, chain: { startBlock: history.from } })
+  const run = await stage.prepare({ ways: setting.ways, seed, chain: { startBlock: history.from } })
   run.play(schedule, setting.bad)
   await backfill(run)
   await run.look()

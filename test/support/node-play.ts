@@ -5,30 +5,16 @@
  */
 import { expect } from 'vitest'
 import type { FaultKind, Schedule } from './fault-schedule.ts'
+import type { Misbehaviour } from './misbehaviours.ts'
 import type { Run, RunOptions } from './node-run.ts'
 import type { NodeStage } from './node-stage.ts'
 import { expectRight, expectSoonVisible } from './node-verdict.ts'
 
-export type Misbehaviour = {
-  readonly what: string
-  readonly schedule: Schedule
-  /** What shows that it was met; absent: all that has a rate, and the view. */
-  readonly shows?: readonly FaultKind[]
-  /** Of times that show it; absent: a few. A daemon that waits for an answer does not ask again. */
-  readonly times?: number
-  /** Its websockets are cut as it begins. */
-  readonly cuts?: boolean
-  /** Also alone nothing waits for it. */
-  readonly isHarmless?: boolean
-  /** Alone it looks like a reorg, for as long as it is played. */
-  readonly takesBack?: boolean
-}
-
 export type Pair = readonly [number, number]
 
-const BLOCKS_ALONE = 4
-const BLOCKS_AFTER = 2
-const BLOCKS_OF_PAIR = 3
+const BLOCKS_ALONE = 3
+const BLOCKS_AFTER = 1
+const BLOCKS_OF_PAIR = 2
 const CONFIRMING_BLOCKS = 2
 /** Within this many blocks it is met. */
 const MOST_BLOCKS_ALONE = 25
