@@ -5,32 +5,12 @@
 import { describe, expect, test } from 'vitest'
 import { sleep } from '../../src/runtime/sleep.ts'
 import { recordBranch } from '../support/branch.ts'
-import type { Schedule } from '../support/fault-schedule.ts'
-import { type Misbehaviour, playAlone, playOnTwo } from '../support/node-play.ts'
+import { HEADS } from '../support/misbehaviours.ts'
+import { playAlone, playOnTwo } from '../support/node-play.ts'
 import { useNodeStage } from '../support/node-stage.ts'
 import { expectRight, expectSoonVisible } from '../support/node-verdict.ts'
 
 const stage = useNodeStage(44)
-
-const view = (what: string, shown: NonNullable<Schedule['view']>, more: Partial<Misbehaviour> = {}): Misbehaviour => ({
-  what,
-  schedule: { rates: {}, view: shown },
-  ...more,
-})
-
-const HEADS: readonly Misbehaviour[] = [
-  view('4: a head that goes back and forth', { kind: 'wandering-head', blocks: 3 }),
-  // For longer than the patience with it: what a chain that was rolled back looks like.
-  view('4: a head that goes back, and stays behind', { kind: 'lagging', blocks: 3 }, { takesBack: true }),
-  view('4: a head that stands still', { kind: 'standing-head' }),
-  view('4: another chain behind the same address', { kind: 'other-chain' }),
-  {
-    what: '4: another chain id after connections were lost',
-    schedule: { rates: { reset: 0.3, 'wrong-chain': 0.7 }, view: null },
-    shows: ['wrong-chain'],
-  },
-  { what: '4: a head of a branch that nobody has', schedule: { rates: { 'foreign-head': 0.6 }, view: null } },
-]
 
 describe('one endpoint', () => {
   for (const [seed, fault] of HEADS.entries())
@@ -91,9 +71,9 @@ test.each([
   ['its only endpoint', ['http'], [0]],
   ['two of three endpoints', ['http', 'http', 'http'], [0, 1]],
 ] as const)('4: a daemon that begins on another chain, by %s, takes nothing of it', async (_what, ways, bad) => {
-  const run = await stage.open({ ways, seed: 1, follows: false })
+  const run = await stage.prepare({ ways, seed: 1 })
   run.play({ rates: {}, view: { kind: 'other-chain' } }, bad)
-  run.indexer.start()
+  run.start()
   await sleep(WRONG_CHAIN_MS)
   await run.look()
   const isAlone = bad.length === ways.length

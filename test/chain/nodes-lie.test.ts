@@ -2,39 +2,12 @@
  * Nodes that lie about a block: it is not there though it was announced, its parts are of another block, come twice or are missing.
  * Nothing of it is believed, by a daemon with one endpoint, which waits, and by one with three of which two lie, which does not.
  */
-import { describe, test } from 'vitest'
-import type { ProbableFault } from '../support/fault-schedule.ts'
-import { type Misbehaviour, playAlone, playOnTwo } from '../support/node-play.ts'
+import { describe, expect, test } from 'vitest'
+import { LIES } from '../support/misbehaviours.ts'
+import { playAlone, playOnTwo } from '../support/node-play.ts'
 import { useNodeStage } from '../support/node-stage.ts'
 
 const stage = useNodeStage(41)
-
-/** Often, and not always: what is asked for again may be right. */
-const OFTEN = 0.6
-
-const lie = (what: string, ...faults: readonly ProbableFault[]): Misbehaviour => ({
-  what,
-  schedule: { rates: Object.fromEntries(faults.map(fault => [fault, OFTEN])), view: null },
-  shows: faults.slice(-1),
-})
-
-const LIES: readonly Misbehaviour[] = [
-  lie('1: null for a block that was just announced', 'null-block'),
-  lie('1: null for the receipts of a block that was just announced', 'null-receipts'),
-  lie('1: null for single receipts, where they are not given by block', 'no-block-receipts', 'null-transaction'),
-  lie('1: a head that is told before it is there', 'early-head'),
-  lie('2: receipts without logs, of a block that has some', 'receipts-without-logs'),
-  lie('2: receipts of which a log is missing', 'log-missing'),
-  lie('3: another block', 'foreign-block'),
-  lie('3: the transactions of another block', 'foreign-transactions'),
-  lie('3: a transaction that comes twice', 'transaction-twice'),
-  lie('3: the receipts of another block', 'foreign-receipts'),
-  lie('3: a receipt that comes twice', 'duplicate-receipts'),
-  lie('3: fewer receipts than transactions', 'missing-receipts'),
-  lie('3: the receipt of another transaction', 'no-block-receipts', 'foreign-receipt'),
-  lie('3: a log that comes twice', 'log-twice'),
-  lie('3: a log of another block', 'foreign-log'),
-]
 
 describe('one endpoint', () => {
   for (const [seed, fault] of LIES.entries())
@@ -48,4 +21,38 @@ describe('two of three endpoints', () => {
     test(fault.what, async () => {
       await playOnTwo(stage, [fault, fault], { seed })
     })
+})
+
+const SWEPT_WITHIN_MS = 30_000
+
+test('1 and 3: null, or another transaction, for one that the application asks about decides nothing', async () => {
+  const { world } = stage
+  const run = await stage.open({ ways: ['http'], seed: 1, jobs: true })
+  const { sql } = run.database
+  // Between strangers: nothing of it is looked at before the application has a row for it.
+  const [stranger] = (await world.anvil.rpc('eth_accounts')) as readonly string[]
+  const hash = String(await world.anvil.rpc('eth_sendTransaction', [{ from: stranger, to: stranger, value: '0x1' }]))
+  const [mined] = await world.mine(1)
+  await world.pass(2)
+  await run.untilHead()
+  run.play({ rates: { 'null-transaction': 1 }, view: null }, [0])
+  await sql`
+    insert into user_transactions (user_id, tx_hash, chain, event_type, token, amount, status, timestamp)
+    select id, ${hash}, 'sepolia', 'LDAO_TRANSFER_SENT', 'LDAO', 1, 'pending', now() from users limit 1`
+  for (const fault of ['null-transaction', 'foreign-transaction'] as const) {
+    run.play({ rates: { [fault]: 1 }, view: null }, [0])
+    await run.proxies[0]?.until(fault, 1, AbortSignal.timeout(SWEPT_WITHIN_MS))
+  }
+  run.heal()
+  const read = () => sql`select status, block_number from user_transactions where tx_hash = ${hash}`
+  await run.indexer.until(
+    'the row is decided',
+    async () => (await read())[0]?.['status'] !== 'pending',
+    SWEPT_WITHIN_MS,
+  )
+  expect([...(await read())]).toEqual([{ status: 'confirmed', block_number: mined?.number }])
+  expect((await run.watch.statuses()).filter(version => version.tx_hash === hash)).toEqual([
+    { tx_hash: hash, status: 'confirmed' },
+    { tx_hash: hash, status: 'pending' },
+  ])
 })

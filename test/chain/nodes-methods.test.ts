@@ -29,9 +29,9 @@ const askedFor = (proxy: FaultProxy | undefined, method: string) =>
 
 /** A daemon whose endpoints lack it from the beginning. */
 async function openWithout(schedule: Schedule, options: Parameters<typeof stage.open>[0], bad: readonly number[]) {
-  const run = await stage.open({ ...options, follows: false })
+  const run = await stage.prepare(options)
   run.play(schedule, bad)
-  run.indexer.start({ jobs: options.jobs ?? false })
+  run.start()
   await run.untilHead()
   return run
 }

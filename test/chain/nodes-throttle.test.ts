@@ -5,52 +5,18 @@
 import { describe, expect, test } from 'vitest'
 import { sleep } from '../../src/runtime/sleep.ts'
 import type { FaultProxy } from '../support/fault-proxy.ts'
-import type { Schedule } from '../support/fault-schedule.ts'
+import { RETRY_AFTER_SECONDS, THROTTLES } from '../support/misbehaviours.ts'
 import { playOnTwo } from '../support/node-play.ts'
 import { useNodeStage } from '../support/node-stage.ts'
 import { expectRight } from '../support/node-verdict.ts'
 
 const stage = useNodeStage(43)
 
-const RETRY_AFTER_SECONDS = 3
-
-type Refusal = {
-  readonly what: string
-  readonly schedule: Schedule
-  /** How long it is to be left alone, after it said no for the first time. */
-  readonly toldMs: number | null
-}
-
-const always = (fault: keyof Schedule['rates'], more: Partial<Schedule> = {}): Schedule => ({
-  rates: { [fault]: 1 },
-  view: null,
-  ...more,
-})
-
-const retryAfter = (asDate: boolean) => ({ retryAfter: { seconds: RETRY_AFTER_SECONDS, asDate } })
-const TOLD_MS = RETRY_AFTER_SECONDS * 1_000
-
-const REFUSALS: readonly Refusal[] = [
-  { what: '5: 429 without Retry-After', schedule: always('throttled'), toldMs: null },
-  {
-    what: '5: 429 with Retry-After in seconds',
-    schedule: always('throttled-retry-after', retryAfter(false)),
-    toldMs: TOLD_MS,
-  },
-  {
-    what: '5: 429 with Retry-After as a date',
-    schedule: always('throttled-retry-after', retryAfter(true)),
-    toldMs: TOLD_MS,
-  },
-  { what: '5: a limit told as an error with status 200', schedule: always('throttled-error'), toldMs: null },
-  { what: '5: 402, the plan has no requests left', schedule: always('payment-required'), toldMs: null },
-  { what: '5: a quota told as an error with status 200', schedule: always('quota'), toldMs: null },
-]
-
 /** What was under way side by side when the first was refused counts too. */
 const FEW = 2
 const FEW_OF_SECONDS = 6
 const REFUSED_MS = 3_000
+const TOLD_MS = RETRY_AFTER_SECONDS * 1_000
 const BACK_WITHIN_MS = 20_000
 
 /** Requests after one moment and before another. */
@@ -58,7 +24,7 @@ const askedWithin = (proxy: FaultProxy | undefined, from: number, to: number) =>
   (proxy?.arrivals() ?? []).filter(({ at }) => at >= from && at < to).length
 
 describe('one endpoint is hardly asked while it refuses, and used again afterwards', () => {
-  for (const [seed, { what, schedule, toldMs }] of REFUSALS.entries())
+  for (const [seed, { what, schedule }] of THROTTLES.entries())
     test(what, async () => {
       const run = await stage.open({ ways: ['http'], seed })
       const [proxy] = run.proxies
@@ -69,7 +35,8 @@ describe('one endpoint is hardly asked while it refuses, and used again afterwar
       await run.look()
       const firstAt = proxy?.arrivals().find(({ at }) => at >= playedAt)?.at ?? Number.NaN
       expect(askedWithin(proxy, firstAt, firstAt + REFUSED_MS)).toBeLessThanOrEqual(FEW_OF_SECONDS)
-      if (toldMs !== null) expect(askedWithin(proxy, firstAt, firstAt + toldMs)).toBeLessThanOrEqual(FEW)
+      if (schedule.retryAfter !== undefined)
+        expect(askedWithin(proxy, firstAt, firstAt + TOLD_MS)).toBeLessThanOrEqual(FEW)
       run.heal()
       const [mined] = await stage.world.mine(1)
       await run.watch.untilSeen(mined?.hash ?? '', AbortSignal.timeout(BACK_WITHIN_MS))
@@ -80,9 +47,8 @@ describe('one endpoint is hardly asked while it refuses, and used again afterwar
 })
 
 describe('two of three endpoints', () => {
-  for (const [seed, { what, schedule }] of REFUSALS.entries())
-    test(what, async () => {
-      const fault = { what, schedule }
+  for (const [seed, fault] of THROTTLES.entries())
+    test(fault.what, async () => {
       const run = await playOnTwo(stage, [fault, fault], { seed, pairs: [[0, 1]] })
       const refused = run.proxies.slice(0, 2).map(proxy => Object.values(proxy.counters()).reduce((a, b) => a + b, 0))
       expect(Math.max(...refused)).toBeLessThanOrEqual(FEW_OF_SECONDS)
@@ -98,9 +64,9 @@ test('5: a daemon that catches up finds out how much a node allows', async () =>
   const from = (await stage.world.head()).number
   await stage.world.pass(HISTORY_BLOCKS)
   await stage.world.mine(1)
-  const run = await stage.open({ ways: ['http'], seed: 1, chain: { startBlock: from }, follows: false })
+  const run = await stage.prepare({ ways: ['http'], seed: 1, chain: { startBlock: from } })
   run.play({ rates: {}, view: null, requestsPerSecond: ALLOWED_PER_SECOND }, [0])
-  run.indexer.start()
+  run.start()
   await run.untilHead()
   const [proxy] = run.proxies
   expect(proxy?.counters()['over-limit'] ?? 0).toBeLessThan((proxy?.arrivals().length ?? 0) * REFUSED_SHARE)

@@ -98,10 +98,12 @@ async function spoilBlock(play: Play, params: readonly unknown[], seen: Answer):
   if (!(Number(number) > 0)) return seen
   if (plays(play, 'foreign-block')) return ask(play, 'eth_getBlockByNumber', [before, isWhole])
   if (isWhole !== true) return seen
-  if (plays(play, 'transaction-twice')) return { result: withTransactionTwice(block) ?? block }
-  if (!plays(play, 'foreign-transactions')) return seen
+  const twice = withTransactionTwice(block)
+  if (twice !== null && plays(play, 'transaction-twice')) return { result: twice }
+  if ((play.schedule?.rates['foreign-transactions'] ?? 0) === 0) return seen
   const other = (await ask(play, 'eth_getBlockByNumber', [before, true])).result as Fields
-  return { result: withTransactionsOf(block, other) ?? block }
+  const foreign = withTransactionsOf(block, other)
+  return foreign !== null && plays(play, 'foreign-transactions') ? { result: foreign } : seen
 }
 
 function spoilHead(play: Play, head: Fields): Answer {
@@ -114,13 +116,13 @@ function spoilHead(play: Play, head: Fields): Answer {
 
 async function spoilTransaction(play: Play, method: string, seen: Answer): Promise<Answer> {
   if (plays(play, 'null-transaction')) return { result: null }
-  const isReceipt = method === 'eth_getTransactionReceipt'
-  if (!plays(play, isReceipt ? 'foreign-receipt' : 'foreign-transaction')) return seen
+  const fault = method === 'eth_getTransactionReceipt' ? 'foreign-receipt' : 'foreign-transaction'
+  if ((play.schedule?.rates[fault] ?? 0) === 0) return seen
   const found = seen.result as Fields
   const block = (await ask(play, 'eth_getBlockByNumber', [found['blockNumber'], false])).result as Fields | null
   const hashes = (block?.['transactions'] ?? []) as readonly unknown[]
   const other = hashes.find(hash => hash !== (found['transactionHash'] ?? found['hash']))
-  return other === undefined ? seen : ask(play, method, [other])
+  return other !== undefined && plays(play, fault) ? ask(play, method, [other]) : seen
 }
 
 async function spoilReceipts(play: Play, params: readonly unknown[], seen: Answer): Promise<Answer> {
@@ -130,12 +132,16 @@ async function spoilReceipts(play: Play, params: readonly unknown[], seen: Answe
     return ask(play, 'eth_getBlockReceipts', [hex(Number(params[0]) - 1)])
   const [first] = receipts
   if (first === undefined) return seen
-  if (plays(play, 'duplicate-receipts')) return { result: [first, ...receipts] }
-  if (plays(play, 'missing-receipts')) return { result: receipts.slice(0, -1) }
-  if (plays(play, 'receipts-without-logs')) return { result: withoutLogs(receipts) ?? receipts }
-  if (plays(play, 'log-twice')) return { result: withLogTwice(receipts) ?? receipts }
-  if (plays(play, 'log-missing')) return { result: withLogMissing(receipts) ?? receipts }
-  if (plays(play, 'foreign-log')) return { result: withForeignLog(receipts, first['transactionHash']) ?? receipts }
+  const spoilt = {
+    'duplicate-receipts': [first, ...receipts],
+    'missing-receipts': receipts.slice(0, -1),
+    'receipts-without-logs': withoutLogs(receipts),
+    'log-twice': withLogTwice(receipts),
+    'log-missing': withLogMissing(receipts),
+    'foreign-log': withForeignLog(receipts, first['transactionHash']),
+  } as const
+  for (const [fault, result] of Object.entries(spoilt))
+    if (result !== null && plays(play, fault as keyof typeof spoilt)) return { result }
   return seen
 }
 

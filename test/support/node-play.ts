@@ -5,26 +5,16 @@
  */
 import { expect } from 'vitest'
 import type { FaultKind, Schedule } from './fault-schedule.ts'
+import type { Misbehaviour } from './misbehaviours.ts'
 import type { Run, RunOptions } from './node-run.ts'
 import type { NodeStage } from './node-stage.ts'
 import { expectRight, expectSoonVisible } from './node-verdict.ts'
 
-export type Misbehaviour = {
-  readonly what: string
-  readonly schedule: Schedule
-  /** What shows that it was met; absent: all that has a rate, and the view. */
-  readonly shows?: readonly FaultKind[]
-  /** Of times that show it; absent: a few. A daemon that waits for an answer does not ask again. */
-  readonly times?: number
-  /** Alone it looks like a reorg, for as long as it is played. */
-  readonly takesBack?: boolean
-}
-
 export type Pair = readonly [number, number]
 
-const BLOCKS_ALONE = 4
-const BLOCKS_AFTER = 2
-const BLOCKS_OF_PAIR = 3
+const BLOCKS_ALONE = 3
+const BLOCKS_AFTER = 1
+const BLOCKS_OF_PAIR = 2
 const CONFIRMING_BLOCKS = 2
 /** Within this many blocks it is met. */
 const MOST_BLOCKS_ALONE = 25
@@ -47,7 +37,9 @@ export async function playAlone(
   const { world } = run
   const before = performance.now()
   run.play(fault.schedule, [0])
-  await world.mine(BLOCKS_ALONE)
+  if (fault.cuts === true) run.proxies[0]?.cutSockets()
+  const mined = await world.mine(BLOCKS_ALONE)
+  if (fault.isHarmless === true) await expectSoonVisible(run, mined, fault.what)
   // Chance may spare the first blocks.
   for (let blocks = BLOCKS_ALONE; !isMet(run, fault) && blocks < MOST_BLOCKS_ALONE; blocks += 1) await world.mine(1)
   expect(isMet(run, fault), `${fault.what}: it was met`).toBe(true)
@@ -73,7 +65,10 @@ export async function playOnTwo(
   const { world } = run
   for (const pair of pairs) {
     run.heal()
-    for (const [index, at] of pair.entries()) run.proxies[at]?.play(always(faults[index]?.schedule ?? null))
+    for (const [index, at] of pair.entries()) {
+      run.proxies[at]?.play(always(faults[index]?.schedule ?? null))
+      if (faults[index]?.cuts === true) run.proxies[at]?.cutSockets()
+    }
     const mined = await world.mine(BLOCKS_OF_PAIR)
     await expectSoonVisible(run, mined, `endpoints ${pair.join(' and ')} misbehave`)
     await run.look()

@@ -1,12 +1,12 @@
 /**
- * One daemon on bad endpoints, with a database of its own, on a chain that others used before: it begins at the head.
+ * One daemon on bad endpoints, with a database of its own, on a chain that others used before: it begins at the head when it starts.
  *
  * Always holds: every URL that it is given holds keys, and whatever it says is kept for the search for them; every version of a row
  * that it commits is kept for the question whether it was ever wrong.
  */
 import type { App } from '../../src/app.ts'
 import type { Chain } from '../../src/core/chain.ts'
-import type { ChainState } from '../../src/daemon.ts'
+import type { ChainState, Daemon } from '../../src/daemon.ts'
 import { createDice } from '../../src/demo/dice.ts'
 import { type HttpServer, startHttp } from '../../src/ops/http.ts'
 import { renderMetrics } from '../../src/ops/metrics.ts'
@@ -29,7 +29,9 @@ export type Run = {
   readonly owners: ReadonlyMap<string, string | null>
   readonly proxies: readonly FaultProxy[]
   readonly indexer: Indexer
-  /** Of the daemon; none where nothing follows the chain. */
+  /** Begins to follow the chain. */
+  start(): void
+  /** Of the daemon; none before it starts. */
   readonly states: () => readonly ChainState[]
   readonly watch: RowWatch
   readonly search: KeySearch
@@ -50,9 +52,8 @@ export type RunOptions = {
   /** Of what the endpoints do by chance. */
   readonly seed: number
   readonly chain?: Partial<Chain>
+  /** Whether the daemon also does what is done by the clock. */
   readonly jobs?: boolean
-  /** Whether the daemon follows the chain. */
-  readonly follows?: boolean
 }
 
 /** Who was throttled may rest for some seconds before it looks again. */
@@ -77,11 +78,20 @@ export async function openRun(world: World, options: RunOptions): Promise<Run> {
   const search = createKeySearch(urls)
   const indexer = createIndexer(database.url, [{ chain, url: urls }], line => search.hear(line))
   await indexer.registry.refresh('now')
-  const daemon = options.follows === false ? null : indexer.start({ jobs: options.jobs ?? false })
+  let daemon: Daemon | null = null
   const states = () => daemon?.states() ?? []
   const pages = await openPages(indexer, chain, urls, states)
   const run: Run = {
-    ...{ world, chain, database, owners, proxies, indexer, states, watch, search },
+    world,
+    chain,
+    database,
+    owners,
+    proxies,
+    indexer,
+    states,
+    watch,
+    search,
+    start: () => void (daemon = indexer.start({ jobs: options.jobs ?? false })),
     look: () => look(run, pages.url),
     play(schedule, on) {
       for (const [index, proxy] of proxies.entries()) proxy.play(on.includes(index) ? schedule : null)

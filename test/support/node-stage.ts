@@ -10,7 +10,9 @@ import { openWorld, type World } from './node-world.ts'
 
 export type NodeStage = {
   readonly world: World
-  /** A daemon at the head of the chain, on good endpoints so far. */
+  /** A daemon that is to be started, on good endpoints so far. */
+  prepare(options: RunOptions): Promise<Run>
+  /** One that has started and is at the head of the chain. */
   open(options: RunOptions): Promise<Run>
 }
 
@@ -37,14 +39,20 @@ export function useNodeStage(seed: number, options: { readonly slotsInAnEpoch?: 
   afterAll(async () => {
     await world?.close()
   })
+  const prepare = async (asked: RunOptions) => {
+    const run = await openRun(current(), asked)
+    runs.push(run)
+    return run
+  }
   return {
     get world() {
       return current()
     },
+    prepare,
     async open(asked) {
-      const run = await openRun(current(), asked)
-      runs.push(run)
-      if (asked.follows !== false) await run.untilHead()
+      const run = await prepare(asked)
+      run.start()
+      await run.untilHead()
       return run
     },
   }

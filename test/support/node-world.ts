@@ -32,7 +32,8 @@ export type World = {
 
 const BLOCK_TIME_MS = 200
 const CONFIRMATIONS = 2
-const TRANSACTIONS = 2
+/** Of many kinds, so that most blocks have several logs. */
+const TRANSACTIONS = 4
 const STRANGER_ID = 424_242
 const STRANGER_BLOCKS = 300
 
