@@ -1,16 +1,20 @@
 /**
  * What each endpoint says by itself, where the word of one is not enough.
  *
- * Always holds: every endpoint is heard that may be asked, side by side; one that fails, or asked to be left alone, is silent and
- * stops nobody; while all agree, it costs one request each.
+ * Always holds: every endpoint is heard that may be asked, side by side; one that fails, takes long, or asked to be left alone, is
+ * silent and stops nobody; while all agree, it costs one request each.
  */
 
 import { numberToHex } from 'viem/utils'
 import type { Witness } from '../core/lineage.ts'
 import type { Hash } from '../core/types.ts'
+import { within } from '../runtime/sleep.ts'
 import { parseHeader } from './parse.ts'
 import { type Asker, askLatest, type Pool } from './pool.ts'
 import type { Testimony } from './source.ts'
+
+/** Longer nobody waits for one of several witnesses. */
+const PATIENCE_MS = 1_500
 
 /** Which block each endpoint has at a height: this one, or another. */
 export async function askWitnesses(
@@ -19,12 +23,13 @@ export async function askWitnesses(
   signal: AbortSignal,
 ): Promise<Witness[]> {
   const shown = await Promise.all(
-    pool.endpoints.map((endpoint, index) =>
-      pool
-        .once(endpoint, asker => askPlace(asker, block), signal)
-        .catch(() => 'nothing' as const)
-        .then(shows => ({ endpoint: index, shows, headNumber: null })),
-    ),
+    pool.endpoints.map(async (endpoint, index): Promise<Witness> => {
+      const shows = await patiently(
+        pool,
+        pool.once(endpoint, asker => askPlace(asker, block), signal),
+      )
+      return { endpoint: index, shows: shows ?? 'nothing', headNumber: null }
+    }),
   )
   // How far each branch goes matters only where there is more than one.
   if (shown.every(({ shows }) => shows === 'ours' || shows === 'nothing')) return shown
@@ -48,12 +53,14 @@ async function withHead(pool: Pool, witness: Witness, signal: AbortSignal): Prom
   if (endpoint === undefined || witness.shows === 'nothing') return witness
   // Behind the same address there may be another chain by now, which has another block at every height.
   endpoint.chainVerified &&= witness.shows === 'ours'
-  try {
-    const { number: headNumber } = await pool.once(endpoint, askLatest, signal)
-    return { ...witness, headNumber }
-  } catch {
-    return { ...witness, shows: 'nothing' }
-  }
+  const head = await patiently(pool, pool.once(endpoint, askLatest, signal))
+  return head === null ? { ...witness, shows: 'nothing' } : { ...witness, headNumber: head.number }
+}
+
+/** Its answer; null if it fails, or where there are others, takes long. */
+async function patiently<T>({ endpoints }: Pool, answer: Promise<T>): Promise<T | null> {
+  const heard = answer.catch(() => null)
+  return endpoints.length === 1 ? heard : within(PATIENCE_MS, heard)
 }
 
 /**

@@ -34,7 +34,12 @@ export type StepOutcome =
   /** A block that does not fit, and endpoints that contradict it or each other. */
   | { readonly kind: 'unsure' }
 
-export type StepResult = StepOutcome & { readonly head: Header; readonly checkpoint: StoredCheckpoint | null }
+export type StepResult = StepOutcome & {
+  readonly head: Header
+  readonly checkpoint: StoredCheckpoint | null
+  /** Whether it is known that there is nothing above the head: it was asked for, and not only the next block. */
+  readonly isNewest: boolean
+}
 
 export type Follower = {
   /**
@@ -136,7 +141,7 @@ export function createFollower(context: ChainContext): Follower {
     else if (asked === 'head') tip.reached(head)
     else if (next !== null) tip.advanced(head)
     if (outcome.kind === 'idle') tip.looked()
-    return { ...outcome, head, checkpoint }
+    return { ...outcome, head, checkpoint, isNewest: asked === 'head' || next === null }
   }
 
   return {

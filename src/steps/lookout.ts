@@ -40,6 +40,10 @@ export function createLookout({ chain, source, clock, log }: ChainContext): Look
   let told: { readonly header: Header; readonly atMs: number } | null = null
   let lastToldNumber = -1
   let wake: (() => void) | null = null
+  /** A look found nothing since the newest block. */
+  let hasLooked = false
+  /** The newest block was there at the first look: the one after it may be, too. */
+  let mayBeBehind = false
 
   const isNews = (header: Header) =>
     newest === null || header.number > newest.number || (header.number === newest.number && header.hash !== newest.hash)
@@ -81,13 +85,20 @@ export function createLookout({ chain, source, clock, log }: ChainContext): Look
     },
     note(result, lookedMs) {
       const { head } = result
-      if (head.hash !== newest?.hash) noteNew(head, lookedMs)
-      else if (result.kind === 'idle') notBeforeMs = lookedMs
+      if (head.hash !== newest?.hash) {
+        mayBeBehind = !result.isNewest && !hasLooked
+        hasLooked = false
+        noteNew(head, lookedMs)
+      } else if (result.kind === 'idle') {
+        mayBeBehind = false
+        hasLooked = true
+        notBeforeMs = lookedMs
+      }
       if (told !== null && !isNews(told.header)) told = null
     },
     async wait(result, signal) {
       if (result.kind === 'rewound' || (result.kind === 'advanced' && result.to < result.head.number)) return
-      if (told !== null && isNews(told.header)) return
+      if (mayBeBehind || (told !== null && isNews(told.header))) return
       const now = clock.monotonic()
       let dueMs = nextLookMs(rhythm, now)
       if (newest !== null && lastToldNumber >= newest.number) {

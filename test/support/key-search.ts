@@ -8,7 +8,7 @@ import { expect } from 'vitest'
 import { createScrubber } from '../../src/config/secret.ts'
 import { describeError } from '../../src/errors.ts'
 import { createLogger } from '../../src/ops/log.ts'
-import { authorizationOf, keyedPath, type Keys } from './fault-keys.ts'
+import { authorizationOf, type Keys } from './fault-keys.ts'
 import type { LogLine } from './indexer.ts'
 
 export type KeySearch = {
@@ -58,7 +58,7 @@ export function createKeySearch(urls: readonly string[]): KeySearch {
 }
 
 function piecesOf(keys: Keys): string[] {
-  const secrets = [keys.user, keys.password, keys.path, keys.query, authorizationOf(keys), keyedPath(keys)]
+  const secrets = [keys.user, keys.password, keys.path, keys.query, authorizationOf(keys)]
   return secrets.flatMap(secret =>
     Array.from({ length: secret.length - PIECE_LENGTH + 1 }, (_, at) => secret.slice(at, at + PIECE_LENGTH)),
   )

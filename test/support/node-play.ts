@@ -4,6 +4,7 @@
  * Always holds: the fault was met before it ends, or the test fails: a fault that nobody met proves nothing.
  */
 import { expect } from 'vitest'
+import { sleep } from '../../src/runtime/sleep.ts'
 import type { FaultKind, Schedule } from './fault-schedule.ts'
 import type { Misbehaviour } from './misbehaviours.ts'
 import type { Run, RunOptions } from './node-run.ts'
@@ -19,6 +20,9 @@ const CONFIRMING_BLOCKS = 2
 /** Within this many blocks it is met. */
 const MOST_BLOCKS_ALONE = 25
 const TIMES_MET = 2
+/** While no block comes, a daemon looks as often as this chain has blocks, and at the head with every other look. */
+const IDLE_MS = 1_500
+const LOOK_MS = 20
 /** What a daemon may ask of an endpoint within a second, that gives it no good answer: many times less than one that spins. */
 const MOST_PER_SECOND = 80
 /** Two of three at a time, and then others. */
@@ -41,7 +45,8 @@ export async function playAlone(
   const mined = await world.mine(BLOCKS_ALONE)
   if (fault.isHarmless === true) await expectSoonVisible(run, mined, fault.what)
   // Chance may spare the first blocks.
-  for (let blocks = BLOCKS_ALONE; !isMet(run, fault) && blocks < MOST_BLOCKS_ALONE; blocks += 1) await world.mine(1)
+  const met = () => isMet(run, fault)
+  for (let blocks = BLOCKS_ALONE; !(await happens(met)) && blocks < MOST_BLOCKS_ALONE; blocks += 1) await world.mine(1)
   expect(isMet(run, fault), `${fault.what}: it was met`).toBe(true)
   await run.look()
   const seconds = (performance.now() - before) / 1_000
@@ -71,6 +76,7 @@ export async function playOnTwo(
     }
     const mined = await world.mine(BLOCKS_OF_PAIR)
     await expectSoonVisible(run, mined, `endpoints ${pair.join(' and ')} misbehave`)
+    await happens(() => isAnyMet(run))
     await run.look()
   }
   await world.pass(CONFIRMING_BLOCKS)
@@ -88,6 +94,16 @@ export async function playOnTwo(
 function always(schedule: Schedule | null): Schedule | null {
   if (schedule === null) return null
   return { ...schedule, rates: Object.fromEntries(Object.keys(schedule.rates).map(fault => [fault, 1])) }
+}
+
+/** Some questions are asked only while nothing new comes. @returns whether it is so, as soon as it is */
+async function happens(condition: () => boolean): Promise<boolean> {
+  for (let waitedMs = 0; waitedMs < IDLE_MS && !condition(); waitedMs += LOOK_MS) await sleep(LOOK_MS)
+  return condition()
+}
+
+function isAnyMet({ proxies }: Run): boolean {
+  return proxies.some(proxy => Object.keys(proxy.counters()).length > 0)
 }
 
 /** Whether it came often enough to show something. */
