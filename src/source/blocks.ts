@@ -9,11 +9,11 @@ import pMap from 'p-map'
 import { numberToHex } from 'viem/utils'
 import type { Verification } from '../core/chain.ts'
 import type { Block, Hash, Header } from '../core/types.ts'
-import { joinBlock, type RawBlock, type RawReceipt, type Validated } from '../core/validate.ts'
+import { joinBlock, type RawBlock, type RawReceipt, renumberLogs, type Validated } from '../core/validate.ts'
 import { AppError } from '../errors.ts'
 import type { Endpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
-import { parseBlock, parseHeader, parseReceipt, parseReceipts } from './parse.ts'
+import { parseBlock, parseHeader, parsePlacedLogs, parseReceipt, parseReceipts } from './parse.ts'
 import { type Asker, LackingBlock } from './pool.ts'
 import { proveBlock } from './verification/prove.ts'
 
@@ -97,13 +97,22 @@ async function joinAndProve(
 ): Promise<Block> {
   const { endpoint } = asker
   const receipts = byBlock ?? (await askReceiptsOneByOne(asker, block.parsed))
-  const joined = believe(endpoint, number, joinBlock(number, block.parsed, receipts.parsed))
+  let validated = joinBlock(number, block.parsed, receipts.parsed)
+  // Some number the logs of each receipt anew: EthereumJS in the receipts of a block, Ganache in every receipt.
+  if (!validated.ok && validated.isMisnumbered)
+    validated = joinBlock(number, block.parsed, await renumber(asker, block.parsed.hash, receipts.parsed))
+  const joined = believe(endpoint, number, validated)
   if (level === 'basic') return joined
   const proof = await proveBlock(block.told, receipts.told)
   if (proof.kind === 'wrong') throw inconsistent(endpoint, proof.problem, number)
   if (proof.kind === 'newer' && !believesUnproved(proof.reason, endpoint))
     throw inconsistent(endpoint, `${proof.reason}, and no other endpoint says so yet`, number)
   return joined
+}
+
+/** The receipts with the numbers that `eth_getLogs` gives to their logs. */
+async function renumber({ request }: Asker, blockHash: Hash, receipts: readonly RawReceipt[]) {
+  return renumberLogs(receipts, parsePlacedLogs(await request('eth_getLogs', [{ blockHash }])))
 }
 
 /** @throws AppError RPC_INCONSISTENT with the problem */

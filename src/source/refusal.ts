@@ -110,7 +110,7 @@ const STATE_GONE = any(
 const BLOCK_MISSING = any(
   AHEAD,
   /header (for hash )?not found|unknown block|block not found|block .{0,40}(not found|out of range)|BlockOutOfRange/,
-  /cannot find (header|block)|^\S+ could not be found|blocks? .{0,80}cannot be found|unfinalized data|range that is not available yet/,
+  /cannot find (header|block)|^\S+ could not be found|blocks? ?.{0,80}cannot be found|invalid block tag|block greater than current height|unfinalized data|range that is not available yet/,
 )
 
 /** Proxies that asked every node behind them in vain: with many blocks of logs it is often their time that was up. */

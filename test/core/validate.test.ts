@@ -1,6 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import type { Log } from '../../src/core/types.ts'
-import { joinBlock, type RawBlock, type RawReceipt } from '../../src/core/validate.ts'
+import { bloomOf } from '../../src/core/bloom.ts'
+import {
+  addReceipt,
+  joinBlock,
+  joinLogs,
+  type PlacedLog,
+  type RawBlock,
+  type RawReceipt,
+  renumberLogs,
+} from '../../src/core/validate.ts'
 import { blockOf, hashOf } from './support/build.ts'
 
 type Answers = { block: RawBlock; receipts: RawReceipt[] }
@@ -55,6 +64,12 @@ describe('a block and its receipts', () => {
   test('are joined where the node tells of no root', () => {
     const { block, receipts } = answers()
     expect(joinBlock(100, { ...block, transactionsRoot: null }, receipts).ok).toBe(true)
+  })
+
+  test('are joined where nothing is in the block, also under the root that the genesis block of Hardhat has', () => {
+    const { block } = answers([])
+    const transactionsRoot = '0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470'
+    expect(joinBlock(100, { ...block, transactionsRoot }, []).ok).toBe(true)
   })
 
   test.each<[string, number[]]>([
@@ -172,5 +187,108 @@ describe('a block and its receipts', () => {
     ],
   ])('%s are refused', (_name, { block, receipts }, problem) => {
     expect(joinBlock(100, block, receipts)).toMatchObject({ ok: false, problem: expect.stringContaining(problem) })
+  })
+})
+
+/** Logs 0, 1 | – | 2, 3 with contents of their own, and the same as one list. */
+function listed(): { block: RawBlock; receipts: RawReceipt[]; logs: PlacedLog[] } {
+  const { block, receipts } = answers([2, 0, 2])
+  let next = 0
+  const distinct = receipts.map(receipt => ({
+    ...receipt,
+    logs: receipt.logs.map((log): Log => {
+      next += 1
+      return { ...log, data: `0x0${next}`, topics: [hashOf(next)] }
+    }),
+  }))
+  const logs = distinct.flatMap(({ logs: own, transactionHash, transactionIndex }) =>
+    own.map(log => ({ ...log, transactionHash, transactionIndex, blockHash: block.hash, blockNumber: 100 })),
+  )
+  return { block, receipts: distinct, logs }
+}
+type Listed = ReturnType<typeof listed>
+const anew = (receipts: readonly RawReceipt[]) =>
+  receipts.map(receipt => ({
+    ...receipt,
+    logs: receipt.logs.map((log, logIndex) => ({ ...log, logIndex })),
+  }))
+
+describe('logs that are numbered anew', () => {
+  test('are refused, and told apart from logs that belong to something else', () => {
+    const { block, receipts } = listed()
+    expect(joinBlock(100, block, anew(receipts))).toMatchObject({ ok: false, isMisnumbered: true })
+    const foreign = receipts.map(receipt => ({ ...receipt, blockHash: other }))
+    expect(joinBlock(100, block, anew(foreign))).toMatchObject({ ok: false, isMisnumbered: false })
+  })
+
+  test('get the numbers that they have among the logs of the block', () => {
+    const { block, receipts, logs } = listed()
+    expect(joinBlock(100, block, renumberLogs(anew(receipts), logs))).toEqual(joinBlock(100, block, receipts))
+  })
+
+  test.each<[string, (listed: Listed) => Pick<Listed, 'receipts' | 'logs'>]>([
+    ['the list lacks one', ({ receipts, logs }) => ({ receipts, logs: logs.slice(1) })],
+    ['the list is empty', ({ receipts }) => ({ receipts, logs: [] })],
+    [
+      'a receipt lacks one',
+      ({ receipts, logs }) => ({
+        receipts: receipts.map((one, i) => (i === 0 ? { ...one, logs: one.logs.slice(1) } : one)),
+        logs,
+      }),
+    ],
+    [
+      'the last receipt lacks its last one',
+      ({ receipts, logs }) => ({
+        receipts: receipts.map((one, i) => (i === 2 ? { ...one, logs: one.logs.slice(0, 1) } : one)),
+        logs,
+      }),
+    ],
+    [
+      'both lack the same one',
+      ({ receipts, logs }) => ({
+        receipts: receipts.map((one, i) => (i === 0 ? { ...one, logs: one.logs.slice(1) } : one)),
+        logs: logs.slice(1),
+      }),
+    ],
+    [
+      'the list is of another block',
+      ({ receipts, logs }) => ({ receipts, logs: logs.map(log => ({ ...log, blockHash: other })) }),
+    ],
+    [
+      'the list has another address',
+      ({ receipts, logs }) => ({ receipts, logs: logs.map(log => ({ ...log, address: hashOf(9) })) }),
+    ],
+    [
+      'the list has other data',
+      ({ receipts, logs }) => ({ receipts, logs: logs.map(log => ({ ...log, data: '0x' as const })) }),
+    ],
+    [
+      'the list has other topics',
+      ({ receipts, logs }) => ({ receipts, logs: logs.map(log => ({ ...log, topics: [] })) }),
+    ],
+    ['the list is in another order', ({ receipts, logs }) => ({ receipts, logs: logs.toReversed() })],
+    [
+      'the list begins anew too',
+      ({ receipts, logs }) => ({ receipts, logs: logs.map(log => ({ ...log, logIndex: log.logIndex % 2 })) }),
+    ],
+  ])('stay refused where %s', (_name, change) => {
+    const all = listed()
+    const { receipts, logs } = change(all)
+    expect(joinBlock(100, all.block, renumberLogs(anew(receipts), logs))).toMatchObject({
+      ok: false,
+      isMisnumbered: true,
+    })
+  })
+
+  test('in a receipt that is added to a block of logs, the numbers stay those of the list', () => {
+    const { block, receipts, logs } = listed()
+    const joined = joinLogs(100, { ...block, logsBloom: bloomOf(logs) }, logs)
+    const last = anew(receipts)[2]
+    if (!joined.ok || last === undefined) throw new Error('the list of this test is refused')
+    const added = addReceipt(joined.block, last, 2)
+    expect(added).toMatchObject({
+      ok: true,
+      block: { receipts: [{}, {}, { gasUsed: last.gasUsed, logs: [{ logIndex: 2 }, { logIndex: 3 }] }] },
+    })
   })
 })

@@ -140,15 +140,24 @@ const SWEEP_EVERY_BEATS = 1_000_000`,
   {
     name: 'receipts are not compared with the block that they are said to be of',
     file: 'src/core/validate.ts',
-    find: 'if (problem !== null) return { ok: false, problem }',
-    replace: 'if (problem !== null && number < 0) return { ok: false, problem }',
+    find: `problemOfReceipts(block, receipts)
+  if (problem !== null)`,
+    replace: `problemOfReceipts(block, receipts)
+  if (problem !== null && number < 0)`,
     tests: ['test/core/validate.test.ts'],
   },
   {
     name: 'a block without the transactions that its header promises is believed',
     file: 'src/core/validate.ts',
-    find: '(block.transactionsRoot === EMPTY_ROOT) !== isEmpty',
-    replace: '(block.transactionsRoot === EMPTY_ROOT) && !isEmpty',
+    find: 'EMPTY_ROOTS.has(block.transactionsRoot) !== isEmpty',
+    replace: 'EMPTY_ROOTS.has(block.transactionsRoot) && !isEmpty',
+    tests: ['test/core/validate.test.ts'],
+  },
+  {
+    name: 'logs are numbered by a list that holds others',
+    file: 'src/core/validate.ts',
+    find: 'own.length === logs.length && own.every',
+    replace: 'own.every',
     tests: ['test/core/validate.test.ts'],
   },
 ]
