@@ -96,7 +96,7 @@ export async function runLive(stage: Stage, run: LiveRun): Promise<LiveOutcome> 
   }
 }
 
-/** The slots of side-by-side chains are spread evenly over one block time. */
+/** The slots of side-by-side chains are spread over one block time, each at a whole second: timestamps know no others. */
 function describeChains({ chains, blockSeconds, concerns }: LiveRun): ChainSpec[] {
   runs += 1
   const now = Math.floor(systemClock.now() / 1000) + LEAD_SECONDS
@@ -108,7 +108,7 @@ function describeChains({ chains, blockSeconds, concerns }: LiveRun): ChainSpec[
     listedTokens: 4,
     unlistedTokens: 4,
     concerns,
-    anchor: { height: START_HEIGHT, seconds: now + (index * blockSeconds) / chains },
+    anchor: { height: START_HEIGHT, seconds: now + Math.floor((index * blockSeconds) / chains) },
     blockSeconds,
   }))
 }

@@ -27,7 +27,7 @@ const CASES: readonly Case[] = [
     name: 'live, websocket',
     transport: 'websocket',
     chains: 4,
-    blockSeconds: 3,
+    blockSeconds: 4,
     jitterMs: 300,
     lookMs: 1,
     p50Ms: 20,

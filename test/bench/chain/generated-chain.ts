@@ -25,7 +25,7 @@ export type ChainSpec = CastSpec & {
    * wallet at one place, and the others have none.
    */
   readonly concerns: 'crowd' | { readonly oneBlockIn: number }
-  /** Of the chain's time: a block and its slot (Unix seconds, possibly between two). */
+  /** Of the chain's time: a block and its timestamp (Unix seconds). */
   readonly anchor: { readonly height: number; readonly seconds: number }
   readonly blockSeconds: number
 }
