@@ -2,8 +2,8 @@
  * Blocks of a range at the lowest cost in requests: the blocks, their logs by the range, and receipts only where nothing else tells.
  *
  * Always holds: every block was checked against its logs (or its receipts) as strictly as a single one. Where the two don't fit, the
- * receipts decide, once, and who told the logs is held to account; so a chain whose headers have no bloom filter, or a node that loses
- * logs, costs requests and never a row.
+ * receipts decide, once, and who told the logs is not asked for any for a while; so a chain whose bloom filters say nothing, or a node
+ * that loses logs, costs requests and never a row.
  */
 
 import pMap from 'p-map'
@@ -89,7 +89,10 @@ async function join(
   const { number } = answer.parsed
   const joined = joinLogs(number, answer.parsed, known?.logs ?? [])
   if (!joined.ok) {
-    if (known !== undefined) known.endpoint.lies += 1
+    if (known !== undefined) {
+      known.endpoint.lies += 1
+      known.endpoint.abilities.note('logs', false)
+    }
     return pool.attempt(asker => askBlock(asker, number, verification), { ...question, height: number })
   }
   const open = openOutcomes(joined.block, interest)

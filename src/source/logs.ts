@@ -59,8 +59,10 @@ async function askPiece({ endpoint, request }: Asker, { from, to }: Range, clock
       const answer = await request('eth_getLogs', [{ fromBlock: numberToHex(from), toBlock: numberToHex(until) }])
       const logs = parsePlacedLogs(answer)
       const stray = logs.find(({ blockNumber }) => blockNumber < from || blockNumber > until)
-      if (stray !== undefined)
+      if (stray !== undefined) {
+        endpoint.abilities.note('logs', false)
         throw inconsistent(endpoint, `logs of ${from} to ${until} were asked for and one of ${stray.blockNumber} came`)
+      }
       const tookMs = clock.monotonic() - started
       endpoint.logRange = growRange(endpoint.logRange, { blocks, logs: logs.length, tookMs })
       endpoint.abilities.note('logs', true)

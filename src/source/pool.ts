@@ -89,8 +89,12 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
       const settled = Promise.race(running.values())
       const outcome = await (hedgeMs === null ? settled : within(hedgeMs, settled))
       if (outcome === null) {
-        const another = choose(endpoints, question).find(one => !tried.has(one) && one.standing.restMs(priority) === 0)
-        hedgeMs = another === undefined ? null : hedgeAfterMs(another.standing.latencyMs)
+        // Who rests may be well again, and nobody else answers.
+        const another = choose(endpoints, question).find(
+          one => !tried.has(one) && one.standing.barredMs(priority) === 0,
+        )
+        // Who is asked because others are slow is not waited for as long as if it were usual.
+        hedgeMs = another === undefined ? null : hedgeAfterMs(null)
         if (another === undefined) continue
         tried.add(another)
         start(another)
@@ -98,8 +102,8 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
       }
       running.delete(outcome.endpoint)
       if (outcome.ok) {
-        // Who is still busy with it is at least as slow as this.
-        for (const slower of running.keys()) slower.standing.noteLatency(clock.monotonic() - began)
+        // Who is still busy with it is slow, or will never answer.
+        for (const slower of running.keys()) slower.standing.noteOvertaken(clock.monotonic() - began)
         return outcome.answer
       }
       if (running.size === 0 || !isRetryable(outcome.error)) throw outcome.error

@@ -8,7 +8,7 @@
 
 import { type Backoff, backoffMs } from '../core/backoff.ts'
 import type { Priority } from '../core/budget.ts'
-import type { Standing as Rank } from '../core/rank.ts'
+import { hedgeAfterMs, type Standing as Rank } from '../core/rank.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { randomFloat } from '../runtime/random.ts'
 import type { Budget } from './budget.ts'
@@ -17,6 +17,8 @@ const REST: Backoff = { baseMs: 100, maxMs: 30_000 }
 const THROTTLED: Backoff = { baseMs: 1_000, maxMs: 60_000 }
 /** A plan that is used up: the first one may be a slip of the node's, the tenth is not. */
 const EXHAUSTED: Backoff = { baseMs: 4_000, maxMs: 1_800_000 }
+/** Left alone after it was overtaken by another one. */
+const SLOW: Backoff = { baseMs: 4_000, maxMs: 60_000 }
 /** How long a lack of the newest block is remembered; longer each time it is found again. */
 const LACK: Backoff = { baseMs: 3_000, maxMs: 60_000 }
 /** Heads that were seen longer ago say nothing of what is there now. */
@@ -33,6 +35,8 @@ export type StandingOf = {
   noteSuccess(): void
   noteFailure(message: string, what: FailureClass, askedMs: number | null): void
   noteLatency(tookMs: number): void
+  /** Another one answered while it was still busy with the same question. */
+  noteOvertaken(afterMs: number): void
   /** Its newest block, as it said. */
   noteHead(number: number): void
   /** It has no block of this height, though another one has. */
@@ -55,6 +59,8 @@ export type StandingOf = {
     asked: { readonly number: number | null; readonly newest: number; readonly priority: Priority },
     isBusy: boolean,
   ): Rank
+  /** It was overtaken lately, and has not answered in good time since. */
+  readonly isSlow: boolean
   readonly failuresInARow: number
   readonly lastError: string | null
   readonly latencyMs: number | null
@@ -75,6 +81,8 @@ export function createStanding(budget: Budget, clock: Clock): StandingOf {
   let head: { number: number; at: number } | null = null
   let lack: { number: number; until: number } | null = null
   let lackCount = 0
+  let overtaken = 0
+  let slowUntil = 0
   let absent: number | null = null
   let suspicions = 0
 
@@ -96,7 +104,8 @@ export function createStanding(budget: Budget, clock: Clock): StandingOf {
     lackCount += 1
   }
   const barredMs = (priority: Priority) => Math.max(barredUntil - clock.monotonic(), budget.waitMs(priority), 0)
-  const restMs = (priority: Priority) => Math.max(restsUntil - clock.monotonic(), barredMs(priority))
+  const restMs = (priority: Priority) =>
+    Math.max(Math.max(restsUntil, slowUntil) - clock.monotonic(), barredMs(priority))
   const recentLatency = () => (latency !== null && isRecent(latency.at, LATENCY_MEMORY_MS) ? latency.ms : null)
 
   return {
@@ -119,7 +128,18 @@ export function createStanding(budget: Budget, clock: Clock): StandingOf {
       barredBy = what
       barredUntil = Math.max(barredUntil, now + (askedMs ?? own))
     },
+    noteOvertaken(afterMs) {
+      const now = clock.monotonic()
+      if (now < slowUntil) return
+      slowUntil = now + backoffMs(overtaken, SLOW, randomFloat())
+      overtaken += 1
+      latency = { ms: Math.max(recentLatency() ?? 0, afterMs), at: now }
+    },
     noteLatency(tookMs) {
+      if (tookMs < hedgeAfterMs(null)) {
+        overtaken = 0
+        slowUntil = 0
+      }
       const known = recentLatency()
       latency = { ms: known === null ? tookMs : known * 0.8 + tookMs * 0.2, at: clock.monotonic() }
     },
@@ -160,6 +180,9 @@ export function createStanding(budget: Budget, clock: Clock): StandingOf {
       errorShare: errorShare * 2 ** ((errorsAt - clock.monotonic()) / ERROR_HALF_LIFE_MS),
       latencyMs: recentLatency(),
     }),
+    get isSlow() {
+      return clock.monotonic() < slowUntil
+    },
     get failuresInARow() {
       return failures
     },

@@ -9,6 +9,7 @@ import { numberToHex } from 'viem/utils'
 import type { Witness } from '../core/lineage.ts'
 import type { Hash } from '../core/types.ts'
 import { within } from '../runtime/sleep.ts'
+import type { Endpoint } from './endpoint.ts'
 import { parseHeader } from './parse.ts'
 import { type Asker, askLatest, type Pool } from './pool.ts'
 import type { Testimony } from './source.ts'
@@ -24,10 +25,7 @@ export async function askWitnesses(
 ): Promise<Witness[]> {
   const shown = await Promise.all(
     pool.endpoints.map(async (endpoint, index): Promise<Witness> => {
-      const shows = await patiently(
-        pool,
-        pool.once(endpoint, asker => askPlace(asker, block), signal),
-      )
+      const shows = await hear(pool, endpoint, asker => askPlace(asker, block), signal)
       return { endpoint: index, shows: shows ?? 'nothing', headNumber: null }
     }),
   )
@@ -53,14 +51,26 @@ async function withHead(pool: Pool, witness: Witness, signal: AbortSignal): Prom
   if (endpoint === undefined || witness.shows === 'nothing') return witness
   // Behind the same address there may be another chain by now, which has another block at every height.
   endpoint.chainVerified &&= witness.shows === 'ours'
-  const head = await patiently(pool, pool.once(endpoint, askLatest, signal))
+  const head = await hear(pool, endpoint, askLatest, signal)
   return head === null ? { ...witness, shows: 'nothing' } : { ...witness, headNumber: head.number }
 }
 
-/** Its answer; null if it fails, or where there are others, takes long. */
-async function patiently<T>({ endpoints }: Pool, answer: Promise<T>): Promise<T | null> {
-  const heard = answer.catch(() => null)
-  return endpoints.length === 1 ? heard : within(PATIENCE_MS, heard)
+/** Its answer; null if it fails, or where there are others, takes long or did so lately. */
+async function hear<T>(
+  pool: Pool,
+  endpoint: Endpoint,
+  work: (asker: Asker) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T | null> {
+  const isAlone = pool.endpoints.length === 1
+  if (!isAlone && endpoint.standing.isSlow) return null
+  const answer = pool.once(endpoint, work, signal).then(
+    heard => ({ heard }),
+    () => ({ heard: null }),
+  )
+  const inTime = isAlone ? await answer : await within(PATIENCE_MS, answer)
+  if (inTime === null) endpoint.standing.noteOvertaken(PATIENCE_MS)
+  return inTime === null ? null : inTime.heard
 }
 
 /**
