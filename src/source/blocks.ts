@@ -8,8 +8,17 @@
 import pMap from 'p-map'
 import { numberToHex } from 'viem/utils'
 import type { Verification } from '../core/chain.ts'
+import { type Interest, openOutcomes } from '../core/interest.ts'
 import type { Block, Hash, Header } from '../core/types.ts'
-import { joinBlock, type RawBlock, type RawReceipt, renumberLogs, type Validated } from '../core/validate.ts'
+import {
+  addReceipt,
+  joinBlock,
+  joinLogs,
+  type RawBlock,
+  type RawReceipt,
+  renumberLogs,
+  type Validated,
+} from '../core/validate.ts'
 import { AppError } from '../errors.ts'
 import type { Endpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
@@ -20,8 +29,11 @@ import { proveBlock } from './verification/prove.ts'
 /** Receipts asked one by one, where a node can't give them by block. */
 const RECEIPTS_AT_ONCE = 8
 
-export type BlockVerification = {
+/** What is believed of a block, and what has to be known of it. */
+export type BlockTerms = {
   readonly level: Verification
+  /** Where receipts have to be asked one by one: of which transactions. null: of all. */
+  readonly interest: Interest | null
   /**
    * A block is newer than the code that proves it, as far as this endpoint shows. @returns whether it is believed as `basic` would: a
    * single one could pretend, so another one has to show the same first
@@ -30,45 +42,41 @@ export type BlockVerification = {
 }
 
 /** The block at a height and its receipts, asked side by side. */
-export async function askBlock(asker: Asker, number: number, verification: BlockVerification): Promise<Block> {
+export async function askBlock(asker: Asker, number: number, terms: BlockTerms): Promise<Block> {
   const [block, receipts] = await Promise.all([askRawBlock(asker, number), askReceipts(asker, number)])
   if (block === null) throw new LackingBlock(asker.endpoint, number, 'block')
-  return joinAndProve(asker, number, block, receipts, verification)
+  return joinAndProve(asker, number, block, receipts, terms)
 }
 
 /** The block at a height, or null if there is none yet: then nothing else was asked. */
-export async function askNextBlock(
-  asker: Asker,
-  number: number,
-  verification: BlockVerification,
-): Promise<Block | null> {
+export async function askNextBlock(asker: Asker, number: number, terms: BlockTerms): Promise<Block | null> {
   const block = await askRawBlock(asker, number)
   if (block === null) {
     asker.endpoint.standing.noteAbsence(number)
     return null
   }
   asker.endpoint.standing.noteHead(number)
-  return joinAndProve(asker, number, block, await askReceipts(asker, number), verification)
+  return joinAndProve(asker, number, block, await askReceipts(asker, number), terms)
 }
 
 /** The newest block: whole, if it is the one at this height, else its header. */
 export async function askNewest(
   asker: Asker,
   next: number,
-  verification: BlockVerification,
+  terms: BlockTerms,
 ): Promise<{ readonly head: Header; readonly next: Block | null }> {
   const told = await asker.request('eth_getBlockByNumber', ['latest', true])
   const head = parseHeader(told)
   asker.endpoint.standing.noteHead(head.number)
   if (head.number !== next) return { head, next: null }
   const block = { told, parsed: await parseBlock(told) }
-  return { head, next: await joinAndProve(asker, next, block, await askReceipts(asker, next), verification) }
+  return { head, next: await joinAndProve(asker, next, block, await askReceipts(asker, next), terms) }
 }
 
 /** The receipts of a block that is known from elsewhere. */
-export async function completeBlock(asker: Asker, block: BlockAnswer, verification: BlockVerification): Promise<Block> {
+export async function completeBlock(asker: Asker, block: BlockAnswer, terms: BlockTerms): Promise<Block> {
   const { number } = block.parsed
-  return joinAndProve(asker, number, block, await askReceipts(asker, number), verification)
+  return joinAndProve(asker, number, block, await askReceipts(asker, number), terms)
 }
 
 /** One receipt, of a transaction that is known to be in a block. */
@@ -93,9 +101,13 @@ async function joinAndProve(
   number: number,
   block: BlockAnswer,
   byBlock: ReceiptAnswer | null,
-  { level, believesUnproved }: BlockVerification,
+  { level, believesUnproved, interest }: BlockTerms,
 ): Promise<Block> {
   const { endpoint } = asker
+  if (byBlock === null && level === 'basic' && interest !== null) {
+    const joined = await joinByLogs(asker, number, block.parsed, interest)
+    if (joined !== null) return joined
+  }
   const receipts = byBlock ?? (await askReceiptsOneByOne(asker, block.parsed))
   let validated = joinBlock(number, block.parsed, receipts.parsed)
   // Some number the logs of each receipt anew: EthereumJS in the receipts of a block, Ganache in every receipt.
@@ -108,6 +120,34 @@ async function joinAndProve(
   if (proof.kind === 'newer' && !believesUnproved(proof.reason, endpoint))
     throw inconsistent(endpoint, `${proof.reason}, and no other endpoint says so yet`, number)
   return joined
+}
+
+/**
+ * Without receipts by block, the logs of a block tell who has succeeded: only the rest of what interests is asked for one by one.
+ *
+ * @returns null where the logs can't be had, or don't fit: then all receipts have to be asked for
+ */
+async function joinByLogs(asker: Asker, number: number, block: RawBlock, interest: Interest): Promise<Block | null> {
+  const { endpoint, request } = asker
+  if (!endpoint.abilities.may('logs')) return null
+  try {
+    const joined = joinLogs(number, block, parsePlacedLogs(await request('eth_getLogs', [{ blockHash: block.hash }])))
+    if (!joined.ok) return null
+    const open = openOutcomes(joined.block, interest)
+    const receipts = await pMap(
+      open,
+      async index => ({ index, receipt: await askReceipt(asker, block.transactions[index]?.hash ?? '0x', number) }),
+      { concurrency: RECEIPTS_AT_ONCE },
+    )
+    return receipts.reduce(
+      (known, { index, receipt }) => believe(endpoint, number, addReceipt(known, receipt, index)),
+      joined.block,
+    )
+  } catch (error) {
+    if (!(error instanceof EndpointFailure) || error.kind !== 'unsupported') throw error
+    endpoint.abilities.note('logs', false)
+    return null
+  }
 }
 
 /** The receipts with the numbers that `eth_getLogs` gives to their logs. */

@@ -19,7 +19,7 @@ import {
   believe,
   completeBlock,
   type BlockAnswer,
-  type BlockVerification,
+  type BlockTerms,
 } from './blocks.ts'
 import { askLogs, type LogsOf } from './logs.ts'
 import { LackingBlock, type Pool, type Question } from './pool.ts'
@@ -29,20 +29,20 @@ const BLOCKS_AT_ONCE = 16
 export type HistoryOptions = {
   readonly pool: Pool
   readonly clock: Clock
-  readonly verification: BlockVerification
+  readonly terms: BlockTerms
   readonly question: Question
 }
 
 /** In the order of their numbers. */
 export async function askHistory(range: Range, interest: Interest, options: HistoryOptions): Promise<Block[]> {
-  const { pool, clock, verification, question } = options
+  const { pool, clock, terms, question } = options
   const numbers = Array.from({ length: range.to - range.from + 1 }, (_, index) => range.from + index)
   const each = <T>(work: (number: number) => Promise<T>) => pMap(numbers, work, { concurrency: BLOCKS_AT_ONCE })
   // Roots are proved by receipts only.
-  const logs = verification.level === 'full' ? null : askLogs(pool, range, clock, question)
+  const logs = terms.level === 'full' ? null : askLogs(pool, range, clock, question)
   const byBlock = logs === null ? null : settled(logs)
   const whole = (number: number) =>
-    pool.attempt(asker => askBlock(asker, number, verification), { ...question, height: number })
+    pool.attempt(asker => askBlock(asker, number, terms), { ...question, height: number })
   if (byBlock === null) return each(whole)
   const blocks = await each(number => askAlone(number, options))
   const known = (await byBlock)()
@@ -75,8 +75,8 @@ function askAlone(number: number, { pool, question }: HistoryOptions): Promise<B
   )
 }
 
-function complete(block: BlockAnswer, { pool, verification, question }: HistoryOptions): Promise<Block> {
-  return pool.attempt(asker => completeBlock(asker, block, verification), { ...question, height: block.parsed.number })
+function complete(block: BlockAnswer, { pool, terms, question }: HistoryOptions): Promise<Block> {
+  return pool.attempt(asker => completeBlock(asker, block, terms), { ...question, height: block.parsed.number })
 }
 
 async function join(
@@ -85,7 +85,7 @@ async function join(
   interest: Interest,
   options: HistoryOptions,
 ): Promise<Block> {
-  const { pool, verification, question } = options
+  const { pool, terms, question } = options
   const { number } = answer.parsed
   const joined = joinLogs(number, answer.parsed, known?.logs ?? [])
   if (!joined.ok) {
@@ -93,7 +93,7 @@ async function join(
       known.endpoint.lies += 1
       known.endpoint.abilities.note('logs', false)
     }
-    return pool.attempt(asker => askBlock(asker, number, verification), { ...question, height: number })
+    return pool.attempt(asker => askBlock(asker, number, terms), { ...question, height: number })
   }
   const open = openOutcomes(joined.block, interest)
   const [only] = open

@@ -7,7 +7,7 @@ import type { Priority } from '../core/budget.ts'
 import type { Verification } from '../core/chain.ts'
 import type { Address, Header, Hex } from '../core/types.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
-import { askBlock, askNewest, askNextBlock, type BlockVerification, inconsistent } from './blocks.ts'
+import { askBlock, askNewest, askNextBlock, type BlockTerms, inconsistent } from './blocks.ts'
 import { createBudget, type RequestLedger } from './budget.ts'
 import { createEndpoint, type Endpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
@@ -59,7 +59,7 @@ export function createJsonRpcSource(options: SourceOptions): Source {
   const { chainId, clock = systemClock } = options
   const endpoints = openEndpoints(options, clock)
   const pool = createPool(chainId, endpoints, clock)
-  return sourceOf(pool, verificationOf(options), clock, options, 'live')
+  return sourceOf(pool, termsOf(options), clock, options, 'live')
 }
 
 function openEndpoints(options: SourceOptions, clock: Clock): Endpoint[] {
@@ -86,10 +86,11 @@ function openEndpoints(options: SourceOptions, clock: Clock): Endpoint[] {
 }
 
 /** What could not be proved is told once for each reason: it is news for an operator, not for each block. */
-function verificationOf({ verification = 'basic', urls, onTrouble }: SourceOptions): BlockVerification {
+function termsOf({ verification = 'basic', urls, onTrouble }: SourceOptions): BlockTerms {
   const claims = new Map<string, { readonly endpoints: Set<string>; times: number; isTold: boolean }>()
   return {
     level: verification,
+    interest: null,
     believesUnproved(reason, { name }) {
       const claim = claims.get(reason) ?? { endpoints: new Set(), times: 0, isTold: false }
       if (claims.size < MAX_CLAIMS) claims.set(reason, claim)
@@ -106,31 +107,31 @@ function verificationOf({ verification = 'basic', urls, onTrouble }: SourceOptio
   }
 }
 
-function sourceOf(
-  pool: Pool,
-  verification: BlockVerification,
-  clock: Clock,
-  options: SourceOptions,
-  priority: Priority,
-): Source {
+function sourceOf(pool: Pool, terms: BlockTerms, clock: Clock, options: SourceOptions, priority: Priority): Source {
   const { endpoints } = pool
   const ask = <T>(work: (asker: Asker) => Promise<T>, signal: AbortSignal, more: object = {}) =>
     pool.attempt(work, { signal, priority, ...more })
   return {
     chainId: options.chainId,
     head: signal => askHead(pool, priority, signal),
-    async next(number, turn, signal) {
+    async next(number, turn, signal, interest) {
       const asked = { height: number, turn }
-      const block = await ask(asker => askNextBlock(asker, number, verification), signal, asked)
+      const block = await ask(
+        asker => askNextBlock(asker, number, { ...terms, interest: interest ?? null }),
+        signal,
+        asked,
+      )
       if (block !== null) for (const { standing } of endpoints) standing.notePresence(number)
       return block
     },
-    newest: (next, signal) => ask(asker => askNewest(asker, next, verification), signal, { height: next }),
+    newest: (next, signal, interest) =>
+      ask(asker => askNewest(asker, next, { ...terms, interest: interest ?? null }), signal, { height: next }),
     header: (number, signal) => ask(asker => askHeader(asker, number), signal),
     tag: (tag, below, signal) => ask(asker => askTag(asker, tag, below), signal, { needs: 'tags' }),
-    block: (number, signal) => ask(asker => askBlock(asker, number, verification), signal, { height: number }),
+    block: (number, signal, interest) =>
+      ask(asker => askBlock(asker, number, { ...terms, interest: interest ?? null }), signal, { height: number }),
     history: (range, interest, signal) =>
-      askHistory(range, interest, { pool, clock, verification, question: { signal, priority } }),
+      askHistory(range, interest, { pool, clock, terms, question: { signal, priority } }),
     locate: (hash, signal) =>
       ask(async ({ request }) => {
         const answer = await request('eth_getTransactionByHash', [hash])
@@ -154,7 +155,7 @@ function sourceOf(
     call: (to, data, blockNumber, signal) =>
       ask(asker => askCall(asker, to, data, blockNumber), signal, { needs: 'archive' }),
     watchAbilities: (onKnown, signal) => watchAbilities(pool, onKnown, signal),
-    inBackground: () => sourceOf(pool, verification, clock, options, 'backfill'),
+    inBackground: () => sourceOf(pool, terms, clock, options, 'backfill'),
     health: () => endpoints.map(endpoint => endpoint.health(newestHead(endpoints))),
     async close() {
       await Promise.all(endpoints.map(endpoint => endpoint.close()))

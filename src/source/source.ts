@@ -29,11 +29,16 @@ export type Source = {
    * The block at a height that may not be there yet: null if it is not, at the price of one request. Does not wait.
    *
    * @param turn 0 asks the best endpoint; each further number another one, to see whether the best one stands still
+   * @param interest as for `block`
    */
-  next(number: number, turn: number, signal: AbortSignal): Promise<Block | null>
+  next(number: number, turn: number, signal: AbortSignal, interest?: Interest): Promise<Block | null>
 
   /** The newest block: whole, if it is the one at this height, and else its header. At the price of one request, as `next`. */
-  newest(next: number, signal: AbortSignal): Promise<{ readonly head: Header; readonly next: Block | null }>
+  newest(
+    next: number,
+    signal: AbortSignal,
+    interest?: Interest,
+  ): Promise<{ readonly head: Header; readonly next: Block | null }>
 
   /** The header at a height of what the node holds for the canonical chain; null if there is none. */
   header(number: number, signal: AbortSignal): Promise<Header | null>
@@ -45,8 +50,13 @@ export type Source = {
    */
   tag(tag: Tag, below: number | null, signal: AbortSignal): Promise<TagAnswer | null>
 
-  /** The block at a height with its transactions and receipts, checked to belong together. Waits for nodes that lag behind. */
-  block(number: number, signal: AbortSignal): Promise<Block>
+  /**
+   * The block at a height with its transactions and receipts, checked to belong together. Waits for nodes that lag behind.
+   *
+   * @param interest whose receipts have to be known: where a node gives no receipts by block, those of others are left out
+   *   (`core/interest.ts`). Absent: everybody's.
+   */
+  block(number: number, signal: AbortSignal, interest?: Interest): Promise<Block>
 
   /**
    * The blocks of a range, in order, at the lowest cost: receipts only of transactions that interest and of whose outcome no log tells

@@ -11,6 +11,7 @@ import type { Block, Hash, Header } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import type { TagAnswer } from '../source/source.ts'
 import type { Lease, StoredCheckpoint } from '../store/store.ts'
+import { completeBlocks, interestIn } from './complete.ts'
 import type { ChainContext } from './context.ts'
 import type { Dispute } from './dispute.ts'
 import { matchBlocks } from './match.ts'
@@ -112,9 +113,13 @@ async function heightOf(tag: TagAnswer | null, last: Block, placeAt: PlaceAt): P
 }
 
 /** Blocks of a range, a few at a time, in order. */
-function fetchBlocks({ source }: ChainContext, { from, to }: Range, signal: AbortSignal): Promise<Block[]> {
+async function fetchBlocks(context: ChainContext, { from, to }: Range, signal: AbortSignal): Promise<Block[]> {
   const numbers = Array.from({ length: to - from + 1 }, (_, index) => from + index)
-  return pMap(numbers, number => source.block(number, signal), { concurrency: BLOCKS_AT_ONCE, signal })
+  const interest = interestIn(context, await context.store.sought())
+  return pMap(numbers, number => context.source.block(number, signal, interest), {
+    concurrency: BLOCKS_AT_ONCE,
+    signal,
+  })
 }
 
 async function matchAndCommit(
@@ -123,11 +128,14 @@ async function matchAndCommit(
   { blocks, last, ...decided }: Decided & { readonly blocks: readonly Block[]; readonly last: Block },
   signal: AbortSignal,
 ) {
-  const { chain, registry, store } = context
+  const { chain, registry, source, store } = context
   for (let attempt = 1; ; attempt += 1) {
     await registry.refresh()
     const registryVersion = registry.version
-    const { activities, transactions } = await matchBlocks(context, blocks, { sought: await store.sought() }, signal)
+    const sought = await store.sought()
+    // Who was linked meanwhile may take part in transactions of which only the logs are known.
+    const known = await completeBlocks(source, blocks, interestIn(context, sought), signal)
+    const { activities, transactions } = await matchBlocks(context, known, { sought }, signal)
     try {
       return await store.commitAdvance({
         chain,

@@ -6,10 +6,10 @@
  */
 
 import pMap from 'p-map'
-import { type Interest, needsReceipts, openOutcomes } from '../core/interest.ts'
+import { needsReceipts } from '../core/interest.ts'
 import type { Range } from '../core/range.ts'
 import type { Address, Block, Hash } from '../core/types.ts'
-import { AppError } from '../errors.ts'
+import { completeBlocks, interestIn } from './complete.ts'
 import type { ChainContext } from './context.ts'
 
 const BLOCKS_AT_ONCE = 16
@@ -29,17 +29,13 @@ export type Download = {
 
 /** @param wallets only these; null: the whole tracked set */
 export function createDownload(context: ChainContext, wallets: readonly Address[] | null): Download {
-  const { registry, store } = context
+  const { store } = context
   const source = context.source.inBackground()
   const only = wallets === null ? null : new Set(wallets)
   let share = 0
-  const interestIn = (sought: ReadonlySet<Hash>): Interest => ({
-    wallet: only === null ? registry.isTracked : address => only.has(address),
-    transaction: hash => sought.has(hash),
-  })
   return {
     async fetch(range, signal) {
-      const interest = interestIn(await store.sought())
+      const interest = interestIn(context, await store.sought(), only)
       const blocks = await (share < WHOLE_FROM_SHARE
         ? source.history(range, interest, signal)
         : pMap(numbersOf(range), number => source.block(number, signal), { concurrency: BLOCKS_AT_ONCE, signal }))
@@ -47,19 +43,7 @@ export function createDownload(context: ChainContext, wallets: readonly Address[
       share += (needing / Math.max(blocks.length, 1) - share) * WEIGHT
       return blocks
     },
-    complete(blocks, sought, signal) {
-      const interest = interestIn(sought)
-      const again = async (block: Block) => {
-        if (openOutcomes(block, interest).length === 0) return block
-        const whole = await source.block(block.number, signal)
-        if (whole.hash === block.hash) return whole
-        throw new AppError('RPC_INCONSISTENT', `Block ${block.number} was ${block.hash} and is ${whole.hash}.`, {
-          facts: { chain: context.chain.name, block: block.number },
-          hint: 'It should be final: the endpoints disagree; check them with `doctor` and run the same command again.',
-        })
-      }
-      return pMap(blocks, again, { concurrency: BLOCKS_AT_ONCE })
-    },
+    complete: (blocks, sought, signal) => completeBlocks(source, blocks, interestIn(context, sought, only), signal),
     get share() {
       return share
     },

@@ -11,6 +11,7 @@ import type { Block, Header } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import type { Lease, StoredCheckpoint } from '../store/store.ts'
 import { type Advanced, advance, type Tags } from './advance.ts'
+import { interestIn } from './complete.ts'
 import type { ChainContext } from './context.ts'
 import { createDispute } from './dispute.ts'
 import { watchMissingRows } from './missing.ts'
@@ -73,8 +74,10 @@ export function createFollower(context: ChainContext): Follower {
       return { head: told, next: null, asked: 'head' as const }
     const isSibling = told !== null && told.number === checkpoint?.number && told.hash !== checkpoint.hash
     if (checkpoint !== null && tip.head !== null && !isSibling && tip.mayAskNext(checkpoint.hash)) {
-      if (tip.isSuspicious) return { ...(await source.newest(checkpoint.number + 1, signal)), asked: 'head' as const }
-      const next = await source.next(checkpoint.number + 1, tip.idleLooks, signal)
+      const interest = interestIn(context, await store.sought())
+      const number = checkpoint.number + 1
+      if (tip.isSuspicious) return { ...(await source.newest(number, signal, interest)), asked: 'head' as const }
+      const next = await source.next(number, tip.idleLooks, signal, interest)
       return { head: next ?? tip.head, next, asked: 'next' as const }
     }
     return { head: await source.head(signal), next: null, asked: 'head' as const }

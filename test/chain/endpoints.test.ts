@@ -8,7 +8,7 @@ import { createJsonRpcSource, type SourceOptions } from '../../src/source/json-r
 import type { Source } from '../../src/source/source.ts'
 import { prepareChain } from '../support/replay-chain.ts'
 import { type Answer, type Hook, type ReplayNode, startReplayNode } from '../support/replay-node.ts'
-import { smallBlocks } from '../support/small-chain.ts'
+import { accountOf, smallBlocks } from '../support/small-chain.ts'
 
 const CHAIN_ID = 31_337
 const HEAD = 50
@@ -210,6 +210,33 @@ describe('with one endpoint', () => {
     for (const number of [3, 4, 5]) await source.block(number, signal())
     expect(node?.counters().methods).toMatchObject({ eth_getBlockReceipts: 1, eth_getTransactionReceipt: 6 })
     expect(source.health()[0]?.abilities['blockReceipts']).toBe(false)
+  })
+
+  test('without eth_getBlockReceipts, of a block that concerns few, its logs tell and few receipts are asked for', async () => {
+    const [node] = await startNodes(HEAD)
+    node?.switchOff('eth_getBlockReceipts')
+    const source = open()
+    const known = accountOf(2)
+    // In each block one transaction has a log, and one pays `known` without any.
+    const interest = { wallet: (address: string) => address === known, transaction: () => false }
+    for (const number of [3, 4, 5]) {
+      const { receipts } = await source.block(number, signal(), interest)
+      expect(receipts.map(({ succeeded, gasUsed }) => [succeeded, gasUsed === null])).toEqual([
+        [true, true],
+        [true, false],
+      ])
+    }
+    const nobody = { wallet: () => false, transaction: () => false }
+    expect((await source.next(6, 0, signal(), nobody))?.receipts.map(({ succeeded }) => succeeded)).toEqual([
+      true,
+      null,
+    ])
+    expect(node?.counters().methods).toMatchObject({
+      eth_getBlockReceipts: 1,
+      eth_getBlockByNumber: 4,
+      eth_getLogs: 4,
+      eth_getTransactionReceipt: 3,
+    })
   })
 
   test('its daily budget is not overdrawn, and backfill leaves live following its part', async () => {

@@ -77,11 +77,14 @@ export type ReplayChain = {
   receipt(hash: string): Prepared
   /** All logs of a block, in order; absent: the chain was not made for it. */
   readonly logs?: (number: number) => readonly RpcLog[]
+  /** The height of a block by its hash; absent as above. */
+  readonly heightOf?: (hash: string) => number | undefined
 }
 
 /** Serialises blocks. A height that is given twice keeps the later block. */
 export function prepareChain(blocks: readonly ReplayBlock[]): ReplayChain {
   const byNumber = new Map(blocks.map(each => [Number(each.block.number), each]))
+  const heights = new Map(blocks.map(({ block }) => [block.hash, Number(block.number)]))
   const full = new Map<number, Buffer>()
   const headers = new Map<number, Buffer>()
   const receipts = new Map<number, Buffer>()
@@ -101,6 +104,7 @@ export function prepareChain(blocks: readonly ReplayBlock[]): ReplayChain {
     receipts: number => receipts.get(number) ?? null,
     transaction: hash => transactions.get(hash) ?? null,
     receipt: hash => receiptsByHash.get(hash) ?? null,
+    heightOf: hash => heights.get(hash),
     logs: number => byNumber.get(number)?.receipts?.flatMap(({ logs }) => logs) ?? [],
   }
 }

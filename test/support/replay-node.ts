@@ -252,16 +252,18 @@ function ownAnswer(state: State, method: string, params: readonly unknown[]): An
 type LogFilter = {
   readonly fromBlock: string
   readonly toBlock: string
+  readonly blockHash?: string
   readonly address?: unknown
   readonly topics?: unknown
 }
 
 /** Only without a filter of addresses or topics: whoever wants one brings its own answer. */
-function ownLogs(chain: ReplayChain, { fromBlock, toBlock, address, topics }: LogFilter): Answer {
+function ownLogs(chain: ReplayChain, { blockHash, fromBlock, toBlock, address, topics }: LogFilter): Answer {
   const { logs } = chain
   if (logs === undefined) return notFound('eth_getLogs')
   if (address !== undefined || topics !== undefined) return resultOf([])
-  const [from, to] = [Number(fromBlock), Number(toBlock)]
+  const height = blockHash === undefined ? undefined : chain.heightOf?.(blockHash)
+  const [from, to] = height === undefined ? [Number(fromBlock), Number(toBlock)] : [height, height]
   return resultOf(Array.from({ length: Math.max(to - from + 1, 0) }, (_, index) => logs(from + index)).flat())
 }
 
