@@ -73,10 +73,10 @@ export function createFollower(context: ChainContext): Follower {
     if (checkpoint !== null && told !== null && told.number > checkpoint.number)
       return { head: told, next: null, asked: 'head' as const }
     const isSibling = told !== null && told.number === checkpoint?.number && told.hash !== checkpoint.hash
-    if (checkpoint !== null && tip.head !== null && !isSibling && tip.mayAskNext(checkpoint.hash)) {
+    if (checkpoint !== null && tip.head?.hash === checkpoint.hash && !isSibling) {
       const interest = interestIn(context, await store.sought())
       const number = checkpoint.number + 1
-      if (tip.isSuspicious) return { ...(await source.newest(number, signal, interest)), asked: 'head' as const }
+      if (!tip.mayAskNext) return { ...(await source.newest(number, signal, interest)), asked: 'head' as const }
       const next = await source.next(number, tip.idleLooks, signal, interest)
       return { head: next ?? tip.head, next, asked: 'next' as const }
     }

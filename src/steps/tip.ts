@@ -3,8 +3,8 @@
  *
  * While nothing contradicts, the next block is asked for by its height: one question that gives the block itself if it is there, where
  * asking for the head would be one more. What that can't show (a sibling of our newest block, a chain that was rolled back, a head that is
- * far ahead) is looked for by asking for the head instead: now and then while nothing new is there, when the next block is late, and
- * when block after block was there at the first look, as it is for somebody who lags behind.
+ * far ahead) is looked for by asking for the newest block instead, whatever its height: now and then while nothing new is there, when
+ * the next block is late, and when block after block was there at the first look, as it is for somebody who lags behind.
  */
 
 import type { Header } from '../core/types.ts'
@@ -21,10 +21,8 @@ export type Tip = {
   readonly head: Header | null
   /** Looks in a row that found no new block. */
   readonly idleLooks: number
-  /** Whether the next block may be asked for by its height, now that the checkpoint is this one. */
-  mayAskNext(checkpointHash: string): boolean
-  /** Block after block was there at once: the head may be far ahead. */
-  readonly isSuspicious: boolean
+  /** Whether the next block may be asked for by its height; else the head has to be looked at. */
+  readonly mayAskNext: boolean
   /** The head was asked for (or told), and is the checkpoint from now on. */
   reached(head: Header): void
   /** The next block was there, by its height, and is the checkpoint from now on. */
@@ -47,12 +45,10 @@ export function createTip(): Tip {
     get idleLooks() {
       return idleLooks
     },
-    mayAskNext: checkpointHash =>
-      head?.hash === checkpointHash &&
-      (idleLooks === 0 || blocks < BLOCKS_PER_HEAD) &&
-      (idleLooks < LOOKS_BEFORE_HEAD || (idleLooks - LOOKS_BEFORE_HEAD) % 2 === 1),
-    get isSuspicious() {
-      return hits >= HITS_BEFORE_HEAD
+    get mayAskNext() {
+      const isLate = idleLooks >= LOOKS_BEFORE_HEAD && (idleLooks - LOOKS_BEFORE_HEAD) % 2 === 0
+      const isDue = idleLooks > 0 && blocks >= BLOCKS_PER_HEAD
+      return hits < HITS_BEFORE_HEAD && !isLate && !isDue
     },
     reached(newest) {
       if (newest.hash !== head?.hash) idleLooks = 0

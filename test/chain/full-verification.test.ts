@@ -113,11 +113,11 @@ describe('a node that', () => {
   })
 })
 
-describe('a block that is newer than the code', () => {
-  /** A field that nobody knows, and so a hash that nobody can prove. */
-  const newer = (field: string): Hook =>
-    instead('eth_getBlockByNumber', () => ({ ...block(), [field]: '0x1', gasUsed: '0x7' }))
+/** A field that nobody knows, and so a hash that nobody can prove. */
+const newer = (field: string): Hook =>
+  instead('eth_getBlockByNumber', () => ({ ...block(), [field]: '0x1', gasUsed: '0x7' }))
 
+describe('a block that is newer than the code', () => {
   test('is taken as by `basic`, with one warning, where the only endpoint shows it', async context => {
     needFixtures(context)
     const { source, troubles } = await open([newer('futureRoot')])

@@ -368,7 +368,7 @@ describe('what is asked', () => {
     expect([node.asked(NEW_FILTER), node.asked(POOL), node.asked(CHANGES)]).toEqual([1, 1, 0])
     expect(waysOf(indexer)).toEqual([])
     const lines = JSON.stringify(indexer.lines)
-    expect(lines).toContain('no method txpool_content for <hidden>')
+    expect(lines).toContain('no method txpool_content for ***')
     expect(lines).not.toMatch(/AbCdEf0123456789|s3cr3t/)
   })
 
