@@ -28,12 +28,15 @@ export const MIN_PER_SECOND = 0.5
 const DECREASE = 0.6
 /** Refusals of what was under way together are one refusal. */
 const SETTLE_MS = 1_000
-export const RECOVER_EVERY_MS = 5_000
+export const RECOVER_EVERY_MS = 2_000
 const RECOVER_FAST = 1.4
-const RECOVER_SLOWLY = 1.05
+const RECOVER_SLOWLY = 1.02
 /** Of the refused rate: between the two slowly. */
 const CAREFUL_FROM = 0.8
 const CAREFUL_TO = 1.2
+/** Whoever refuses at less than that in a second may not have refused the rate: it is tried sooner. */
+const LOW_PER_SECOND = 5
+const RECOVER_FROM_LOW = 1.05
 /** A pace so far above what was refused proves that the limit is gone. */
 const FORGOTTEN_ABOVE = 4
 
@@ -63,7 +66,9 @@ export function speedUp(pace: Pace, limits: PaceLimits, now: number): Pace {
   if (pace.refusedAt === null || now - pace.changedAt < RECOVER_EVERY_MS) return pace
   const current = pace.perSecond ?? pace.refusedAt
   const share = current / pace.refusedAt
-  const factor = share < CAREFUL_FROM || share > CAREFUL_TO ? RECOVER_FAST : RECOVER_SLOWLY
+  const isNear = share >= CAREFUL_FROM && share <= CAREFUL_TO
+  const careful = pace.refusedAt < LOW_PER_SECOND ? RECOVER_FROM_LOW : RECOVER_SLOWLY
+  const factor = isNear ? careful : RECOVER_FAST
   const perSecond = Math.min(current * factor, limits.perSecond ?? Number.POSITIVE_INFINITY)
   const atOnce = Math.min(pace.atOnce + 1, limits.atOnce)
   const isForgotten = share >= FORGOTTEN_ABOVE || perSecond === limits.perSecond

@@ -68,7 +68,11 @@ export type Indexer = {
 
 export function createIndexer(
   databaseUrl: string,
-  nodes: readonly { readonly chain: Chain; readonly url: string | readonly string[] }[],
+  nodes: readonly {
+    readonly chain: Chain
+    readonly url: string | readonly string[]
+    readonly requestTimeoutMs?: number
+  }[],
   /** Told of each line of the log. */
   hear: (line: LogLine) => void = () => undefined,
 ): Indexer {
@@ -87,10 +91,11 @@ export function createIndexer(
   }
   const log = { debug: tell('debug'), info: tell('info'), warn: tell('warn'), error: tell('error') }
   const sources = new Map<number, Source>(
-    nodes.map(({ chain, url }) => [
+    nodes.map(({ chain, url, requestTimeoutMs }) => [
       chain.id,
       createJsonRpcSource({
         chainId: chain.id,
+        ...(requestTimeoutMs === undefined ? {} : { requestTimeoutMs }),
         urls: typeof url === 'string' ? [url] : url,
         verification: chain.verification,
         blockTimeSeconds: chain.blockTimeSeconds,

@@ -20,6 +20,9 @@ import { createKeySearch, type KeySearch } from './key-search.ts'
 import type { World } from './node-world.ts'
 import { type RowWatch, watchRows } from './row-watch.ts'
 
+/** Less than a daemon waits by itself, so that a test of silence takes seconds. */
+const REQUEST_TIMEOUT_MS = 6_000
+
 export type Way = 'http' | 'websocket'
 
 export type Run = {
@@ -76,7 +79,9 @@ export async function openRun(world: World, options: RunOptions): Promise<Run> {
   const watch = await watchRows(database)
   const chain: Chain = { ...world.chain, startBlock: (await world.head()).number, ...options.chain }
   const search = createKeySearch(urls)
-  const indexer = createIndexer(database.url, [{ chain, url: urls }], line => search.hear(line))
+  const indexer = createIndexer(database.url, [{ chain, url: urls, requestTimeoutMs: REQUEST_TIMEOUT_MS }], line =>
+    search.hear(line),
+  )
   await indexer.registry.refresh('now')
   let daemon: Daemon | null = null
   const states = () => daemon?.states() ?? []
