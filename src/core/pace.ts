@@ -36,7 +36,7 @@ const CAREFUL_FROM = 0.8
 const CAREFUL_TO = 1.2
 /** Whoever refuses at less than that in a second may not have refused the rate: it is tried sooner. */
 const LOW_PER_SECOND = 5
-const RECOVER_FROM_LOW = 1.05
+const RECOVER_FROM_LOW = 1.025
 /** A pace so far above what was refused proves that the limit is gone. */
 const FORGOTTEN_ABOVE = 4
 
