@@ -23,6 +23,11 @@ const ATTEMPTS_PER_ENDPOINT = 3
 const MIN_ATTEMPTS = 6
 /** Longer than this nobody waits for an endpoint: one that rests is tried all the same, one that is barred is given up. */
 const MAX_WAIT_MS = 5_000
+/** Work that can wait waits for what an endpoint asks for, within reason, and tries more often. */
+const MAX_BACKFILL_WAIT_MS = 120_000
+const BACKFILL_PATIENCE = 3
+/** Its questions are large and its answers slow: what is asked twice is paid twice. */
+const BACKFILL_HEDGE_MS = 8_000
 /** A block that no endpoint has yet is asked for again after this, longer each time. */
 const LACK_PAUSE_MS = 100
 const MAX_LACK_PAUSE_MS = 2_000
@@ -75,41 +80,6 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
     return work(asker)
   }
 
-  /** One endpoint; if it takes long, another one besides. The first answer counts, or the last error. */
-  const race = async <T>(first: Endpoint, work: Work<T>, question: Question): Promise<T> => {
-    const { signal, priority } = question
-    const running = new Map<Endpoint, Promise<Outcome<T>>>()
-    const start = (endpoint: Endpoint) =>
-      running.set(endpoint, judge(endpoint, abortable(ask(endpoint, work, { priority, signal }), signal)))
-    const began = clock.monotonic()
-    start(first)
-    const tried = new Set([first])
-    let hedgeMs: number | null = endpoints.length > 1 ? hedgeAfterMs(first.standing.latencyMs) : null
-    for (;;) {
-      const settled = Promise.race(running.values())
-      const outcome = await (hedgeMs === null ? settled : within(hedgeMs, settled))
-      if (outcome === null) {
-        // Who rests may be well again, and nobody else answers.
-        const another = choose(endpoints, question).find(
-          one => !tried.has(one) && one.standing.barredMs(priority) === 0,
-        )
-        // Who is asked because others are slow is not waited for as long as if it were usual.
-        hedgeMs = another === undefined ? null : hedgeAfterMs(null)
-        if (another === undefined) continue
-        tried.add(another)
-        start(another)
-        continue
-      }
-      running.delete(outcome.endpoint)
-      if (outcome.ok) {
-        // Who is still busy with it is slow, or will never answer.
-        for (const slower of running.keys()) slower.standing.noteOvertaken(clock.monotonic() - began)
-        return outcome.answer
-      }
-      if (running.size === 0 || !isRetryable(outcome.error)) throw outcome.error
-    }
-  }
-
   return {
     endpoints,
     async once(endpoint, work, signal) {
@@ -122,17 +92,20 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
       let last: unknown
       let lacking = 0
       const tried = new Set<Endpoint>()
-      for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+      const isPatient = priority === 'backfill'
+      const attempts = isPatient ? maxAttempts * BACKFILL_PATIENCE : maxAttempts
+      for (let attempt = 0; attempt < attempts; attempt += 1) {
         const ranked = choose(endpoints, attempt === 0 ? question : { ...question, turn: 0 })
         // Whoever has not been asked yet comes before who has failed, however good that one is otherwise.
         const endpoint = ranked.find(one => !tried.has(one) && one.standing.restMs(priority) === 0) ?? ranked[0]
         if (endpoint === undefined) throw new AppError('CONFIG_INVALID', `Chain ${chainId} has no RPC endpoint.`)
         const barredMs = endpoint.standing.barredMs(priority)
-        if (barredMs > MAX_WAIT_MS) throw barred(chainId, endpoints, barredMs)
-        await sleep(Math.min(endpoint.standing.restMs(priority), MAX_WAIT_MS), signal)
+        if (barredMs > (isPatient ? MAX_BACKFILL_WAIT_MS : MAX_WAIT_MS)) throw barred(chainId, endpoints, barredMs)
+        await sleep(Math.max(Math.min(endpoint.standing.restMs(priority), MAX_WAIT_MS), barredMs), signal)
         if (signal.aborted) throw aborted()
         try {
-          return await race(endpoint, work, question)
+          const run = (one: Endpoint) => judge(one, abortable(ask(one, work, { priority, signal }), signal))
+          return await race(endpoints, endpoint, run, question, clock)
         } catch (error) {
           if (!isRetryable(error)) throw error
           last = error
@@ -145,12 +118,50 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
       }
       throw last instanceof AppError && last.code === 'RPC_INCONSISTENT'
         ? last
-        : new AppError('RPC_UNAVAILABLE', `No endpoint of chain ${chainId} answered after ${maxAttempts} attempts.`, {
+        : new AppError('RPC_UNAVAILABLE', `No endpoint of chain ${chainId} answered after ${attempts} attempts.`, {
             facts: { chain: chainId, endpoints: endpoints.length, last: describeError(last) },
             hint: 'The daemon goes on trying; check the endpoints with `doctor`.',
             cause: last,
           })
     },
+  }
+}
+
+/** One endpoint; if it takes long, another one besides, and another. The first answer counts, or the last error. */
+async function race<T>(
+  endpoints: readonly Endpoint[],
+  first: Endpoint,
+  run: (endpoint: Endpoint) => Promise<Outcome<T>>,
+  question: Question,
+  clock: Clock,
+): Promise<T> {
+  const { priority } = question
+  const patienceMs = (latencyMs: number | null) =>
+    priority === 'backfill' ? BACKFILL_HEDGE_MS : hedgeAfterMs(latencyMs)
+  const began = clock.monotonic()
+  const running = new Map([[first, run(first)]])
+  const tried = new Set([first])
+  let hedgeMs = endpoints.length > 1 ? patienceMs(first.standing.latencyMs) : null
+  for (;;) {
+    const settled = Promise.race(running.values())
+    const outcome = await (hedgeMs === null ? settled : within(hedgeMs, settled))
+    if (outcome === null) {
+      // Who rests may be well again, and nobody else answers.
+      const another = choose(endpoints, question).find(one => !tried.has(one) && one.standing.barredMs(priority) === 0)
+      // Who is asked because others are slow is not waited for as long as if it were usual.
+      hedgeMs = another === undefined ? null : patienceMs(null)
+      if (another === undefined) continue
+      tried.add(another)
+      running.set(another, run(another))
+      continue
+    }
+    running.delete(outcome.endpoint)
+    if (outcome.ok) {
+      // Who is still busy with it is slow, or will never answer.
+      for (const slower of running.keys()) slower.standing.noteOvertaken(clock.monotonic() - began)
+      return outcome.answer
+    }
+    if (running.size === 0 || !isRetryable(outcome.error)) throw outcome.error
   }
 }
 

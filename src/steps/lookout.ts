@@ -107,7 +107,10 @@ export function createLookout({ chain, source, clock, log }: ChainContext): Look
       }
       const woken = new AbortController()
       wake = () => woken.abort()
-      await sleep(dueMs - now, AbortSignal.any([signal, woken.signal]))
+      signal.addEventListener('abort', wake, { once: true })
+      if (signal.aborted) woken.abort()
+      await sleep(dueMs - now, woken.signal)
+      signal.removeEventListener('abort', wake)
       wake = null
     },
     stalledMs() {
