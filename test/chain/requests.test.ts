@@ -4,6 +4,7 @@
  */
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { estimateCost } from '../../src/steps/estimate.ts'
 import { compareRows } from '../bench/chain/compare.ts'
 import { createCast } from '../bench/chain/cast.ts'
 import { type ChainSpec, createChain, FIRST_HEIGHT, type GeneratedChain } from '../bench/chain/generated-chain.ts'
@@ -17,6 +18,7 @@ const CONFIRMATIONS = 12
 const FOLLOWED_BLOCKS = 64
 const EPOCHS = FOLLOWED_BLOCKS / 32
 const HISTORY_BLOCKS = 256
+const TOLD_BLOCKS = 600
 /** Far enough above a range that all of it is final. */
 const FINAL_BLOCKS = 200
 
@@ -119,4 +121,26 @@ test.each([
   const { activities, differences } = await compareRows(database.sql, createChain(spec), range, range.to)
   expect(differences).toEqual([])
   expect(activities).toBeGreaterThan(0)
+})
+
+test('what a backfill will cost is told beforehand, and comes true', async () => {
+  const spec = specOf({ oneBlockIn: 50 })
+  await addUsers(spec)
+  const range = { from: START, to: START + TOLD_BLOCKS - 1 }
+  const { url } = await node.open({ chain: spec, head: range.to + FINAL_BLOCKS })
+  const indexer = createIndexer(database.url, [{ chain: chainFile(spec), url }])
+  try {
+    const context = indexer.context(spec.chainId)
+    await indexer.registry.refresh('now')
+    const told = await estimateCost(context, [range], null, AbortSignal.timeout(30_000))
+    await node.resetCounts(spec.chainId)
+    await indexer.backfill(range)
+    const { items } = await node.counts(spec.chainId)
+    expect(told?.days).toBeNull()
+    expect(told?.requests).toBeGreaterThan(items * 0.9)
+    // A few of its blocks are looked at: one of them may concern somebody, where one in fifty does.
+    expect(told?.requests).toBeLessThan(items * 1.3)
+  } finally {
+    await indexer.close()
+  }
 })
