@@ -1,0 +1,77 @@
+/**
+ * Heads that a websocket announces: told as they come, and told again after the socket fell silent, was cut, or told nonsense.
+ */
+
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Anvil, startAnvil } from '../../src/demo/anvil.ts'
+import { sleep } from '../../src/runtime/sleep.ts'
+import { createJsonRpcSource } from '../../src/source/json-rpc.ts'
+import { startWire, type Wire } from '../support/wire.ts'
+
+const CHAIN_ID = 31_337
+const SILENCE_MS = 500
+const WITHIN_MS = 20_000
+const BLOCK_EVERY_MS = 100
+
+let anvil: Anvil
+let wire: Wire
+
+beforeEach(async () => {
+  anvil = await startAnvil({ chainId: CHAIN_ID })
+  wire = await startWire(anvil.wsUrl)
+})
+
+afterEach(async () => {
+  await wire.close()
+  await anvil.stop()
+})
+
+/** Mines until a head is announced, and tells its number. */
+async function untilTold(heads: readonly number[]): Promise<number> {
+  const known = heads.length
+  const ends = performance.now() + WITHIN_MS
+  while (heads.length === known && performance.now() < ends) {
+    await anvil.mine()
+    await sleep(BLOCK_EVERY_MS)
+  }
+  return heads.length > known ? Number(heads.at(-1)) : -1
+}
+
+test.each(['deaf', 'cut'] as const)('new heads are announced again after the connection went %s', async fault => {
+  const source = createJsonRpcSource({
+    chainId: CHAIN_ID,
+    urls: [anvil.url, wire.url],
+    displayUrl: () => 'node',
+    requestTimeoutMs: SILENCE_MS * 2,
+  })
+  const heads: number[] = []
+  const troubles: string[] = []
+  const stop = new AbortController()
+  const watching = source.watchHeads(
+    {
+      silenceMs: SILENCE_MS,
+      onHead: ({ number }) => heads.push(number),
+      onTrouble: (_facts, message) => troubles.push(message),
+    },
+    stop.signal,
+  )
+  try {
+    expect(await untilTold(heads)).toBeGreaterThan(0)
+    wire.play(fault)
+    wire.heal()
+    const before = heads.length
+    expect(await untilTold(heads)).toBeGreaterThan(Number(heads[before - 1]))
+    expect(troubles).toContain('The websocket fell silent or closed; it is opened anew')
+  } finally {
+    stop.abort()
+    await watching
+    await source.close()
+  }
+})
+
+test('without a websocket there is nothing to listen to', async () => {
+  const source = createJsonRpcSource({ chainId: CHAIN_ID, urls: [anvil.url], displayUrl: () => 'node' })
+  const nothing = () => undefined
+  await source.watchHeads({ silenceMs: SILENCE_MS, onHead: nothing, onTrouble: nothing }, new AbortController().signal)
+  await source.close()
+})
