@@ -92,15 +92,10 @@ async function watchOnce(
   const onAbort = () => end()
   signal.addEventListener('abort', onAbort, { once: true })
   if (signal.aborted) end()
-  let isSilent = false
-  while (
-    !isSilent &&
-    (await within(
-      watcher.silenceMs - (clock.monotonic() - heardAt),
-      ended.then(() => true),
-    )) === null
-  )
-    isSilent = clock.monotonic() - heardAt >= watcher.silenceMs
+  const isOver = ended.then(() => true)
+  const leftMs = () => watcher.silenceMs - (clock.monotonic() - heardAt)
+  while (leftMs() > 0 && (await within(leftMs(), isOver)) === null) continue
+  const isSilent = leftMs() <= 0
   signal.removeEventListener('abort', onAbort)
   // A connection that is gone, or deaf, has nothing to unsubscribe from, and would never answer.
   if (isSilent) endpoint.reset()

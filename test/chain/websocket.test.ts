@@ -1,5 +1,5 @@
 /**
- * Heads that a websocket announces: told as they come, and told again after the socket fell silent, was cut, or told nonsense.
+ * Websockets that fall silent or are cut: they are let go and others are opened; questions are answered, and heads announced, again.
  */
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -24,6 +24,29 @@ beforeEach(async () => {
 afterEach(async () => {
   await wire.close()
   await anvil.stop()
+})
+
+const signal = () => AbortSignal.timeout(30_000)
+
+test.each(['deaf', 'cut'] as const)('questions are answered again after connections went %s', async fault => {
+  const urls = [wire.url]
+  const source = createJsonRpcSource({
+    chainId: CHAIN_ID,
+    urls,
+    displayUrl: () => 'node',
+    requestTimeoutMs: SILENCE_MS,
+  })
+  try {
+    expect((await source.head(signal())).number).toBe(0)
+    wire.play(fault)
+    wire.heal()
+    await anvil.mine()
+    expect((await source.head(signal())).number).toBe(1)
+    await anvil.mine()
+    expect((await source.head(signal())).number).toBe(2)
+  } finally {
+    await source.close()
+  }
 })
 
 /** Mines until a head is announced, and tells its number. */
@@ -69,9 +92,10 @@ test.each(['deaf', 'cut'] as const)('new heads are announced again after the con
   }
 })
 
+const nothing = () => undefined
+
 test('without a websocket there is nothing to listen to', async () => {
   const source = createJsonRpcSource({ chainId: CHAIN_ID, urls: [anvil.url], displayUrl: () => 'node' })
-  const nothing = () => undefined
   await source.watchHeads({ silenceMs: SILENCE_MS, onHead: nothing, onTrouble: nothing }, new AbortController().signal)
   await source.close()
 })
