@@ -60,6 +60,7 @@ export async function playOutage(stage: Stage, { what, reason, code, begin, end 
     await stage.anvil.mine()
     return (await probe(lives.http)).status === 200
   })
+  await until('those blocks are there too', () => stage.isComplete('lives'))
   process.stdout.write(
     `${what}: noted after ${notedMs} ms, ended in ${stoppedMs} ms, complete ${recoveredMs} ms after it\n`,
   )
