@@ -21,6 +21,8 @@ export type Registry = {
   readonly version: number
   readonly size: number
   readonly isTracked: (address: Address) => boolean
+  /** Whether the 40 lower-case hex digits that begin at a place of a text are the address of a tracked wallet. */
+  readonly tracksAt: (text: string, at: number) => boolean
   /** The user who owns a wallet; null for watched ones and strangers. */
   readonly ownerOf: (address: Address) => string | null
   /** Takes in what changed. Skipped where the last comparison was costly and recent, unless `now` is asked for. */
@@ -67,6 +69,7 @@ export function createRegistry(store: Pick<Store, 'history' | 'syncWallets' | 'l
       return owners.size
     },
     isTracked: address => owners.has(address),
+    tracksAt: (text, at) => owners.has(`0x${text.slice(at, at + 40)}`),
     ownerOf: address => owners.get(address) ?? null,
     async refresh(when = 'if-due') {
       if (when === 'if-due' && clock.monotonic() < dueAt) return

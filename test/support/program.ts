@@ -6,7 +6,8 @@ import { loadConfig } from '../../src/config/env.ts'
 import type { Chain } from '../../src/core/chain.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { createJsonRpcSource } from '../../src/source/json-rpc.ts'
-import { backfill, type BackfillResult, planBackfill } from '../../src/steps/backfill.ts'
+import { backfill, planBackfill } from '../../src/steps/backfill.ts'
+import type { Taken } from '../../src/steps/pieces.ts'
 import type { ChainContext, Log } from '../../src/steps/context.ts'
 import { createFollower, type StepResult } from '../../src/steps/follow.ts'
 import { leaseName, whileHolding } from '../../src/steps/lease.ts'
@@ -45,7 +46,7 @@ export async function withContext<T>(
 }
 
 /** What `backfill` does with a range that is final. */
-export async function indexRange(context: ChainContext, from: number, to: number): Promise<BackfillResult> {
+export async function indexRange(context: ChainContext, from: number, to: number): Promise<Taken> {
   const { signal } = new AbortController()
   const plan = await planBackfill(context, { range: { from, to }, wallets: null }, signal)
   return backfill(context, null, plan, async () => {}, signal)

@@ -1,0 +1,117 @@
+/**
+ * The engine of a backfill: pieces of history are fetched some ahead and committed one by one, in the order in which they were given.
+ *
+ * Always holds: what is fetched and not yet committed is bounded; each piece is one transaction, so that whoever is killed between two
+ * leaves nothing half done. Which pieces there are, and who else takes some of them, is decided by whoever calls (`backfill.ts`).
+ */
+
+import type { Range } from '../core/range.ts'
+import type { Address, Block } from '../core/types.ts'
+import { AppError } from '../errors.ts'
+import type { ChainContext } from './context.ts'
+import { createDownload, type Download } from './download.ts'
+import { matchBlocks } from './match.ts'
+
+/** Pieces that are fetched while one is written. */
+const PIECES_AHEAD = 2
+const MAX_MATCHES = 5
+
+export type Pieces = {
+  /** Only these wallets; null: the whole tracked set. */
+  readonly wallets: readonly Address[] | null
+  /** The highest block that is deep enough for a status. */
+  readonly settledHeight: number
+  /** The next piece of final blocks; null: there is none any more. Asked one at a time, some pieces ahead of what is committed. */
+  readonly next: () => Promise<Range | null>
+  /** Told after each commit. */
+  readonly onPiece: (piece: Range) => Promise<void>
+}
+
+export type Taken = { readonly blocks: number; readonly activities: number }
+
+/** Takes pieces until there are none. @throws AppError when one can't be taken; those before it are committed */
+export async function takePieces(context: ChainContext, pieces: Pieces, signal: AbortSignal): Promise<Taken> {
+  const { wallets, settledHeight } = pieces
+  const download = createDownload(context, wallets)
+  const ahead: { readonly range: Range; readonly blocks: Promise<Block[]> }[] = []
+  let isOver = false
+  const fill = async () => {
+    while (!isOver && ahead.length <= PIECES_AHEAD) {
+      const range = await pieces.next()
+      isOver = range === null
+      if (range === null) return
+      const blocks = download.fetch(range, signal)
+      // A download that fails while an earlier piece is written is met when its turn comes.
+      blocks.catch(() => undefined)
+      ahead.push({ range, blocks })
+    }
+  }
+  let taken: Taken = { blocks: 0, activities: 0 }
+  for (;;) {
+    await fill()
+    const piece = ahead.shift()
+    if (piece === undefined) return taken
+    const blocks = await piece.blocks
+    refuseBroken(context, blocks)
+    const written = { range: piece.range, blocks, wallets, settledHeight, download }
+    const activities = await commitPiece(context, written, signal)
+    taken = { blocks: taken.blocks + blocks.length, activities: taken.activities + activities }
+    await pieces.onPiece(piece.range)
+  }
+}
+
+/** Blocks of one piece must follow each other: two nodes on two branches would give a mixture. */
+function refuseBroken({ chain }: ChainContext, blocks: readonly Block[]): void {
+  for (const [index, block] of blocks.entries()) {
+    const previous = blocks[index - 1]
+    if (previous === undefined || block.parentHash === previous.hash) continue
+    throw new AppError(
+      'RPC_INCONSISTENT',
+      `Block ${block.number} does not follow block ${previous.number}, though both are final.`,
+      {
+        facts: { chain: chain.name, block: block.number },
+        hint: 'The endpoints disagree; check them with `doctor` and run the same command again.',
+      },
+    )
+  }
+}
+
+type Piece = {
+  readonly range: Range
+  readonly blocks: readonly Block[]
+  readonly wallets: readonly Address[] | null
+  readonly settledHeight: number
+  readonly download: Download
+}
+
+async function commitPiece(context: ChainContext, piece: Piece, signal: AbortSignal): Promise<number> {
+  const { chain, registry, store } = context
+  const { range, wallets, download, settledHeight } = piece
+  for (let attempt = 1; ; attempt += 1) {
+    await registry.refresh()
+    const registryVersion = registry.version
+    const sought = await store.sought()
+    // Who was linked meanwhile may take part in transactions of which only the logs are known.
+    const blocks = await download.complete(piece.blocks, sought, signal)
+    const matched = await matchBlocks(
+      context,
+      blocks,
+      wallets === null ? { sought } : { sought, only: new Set(wallets) },
+      signal,
+    )
+    try {
+      const written = await store.commitBackfill({
+        chain,
+        registryVersion,
+        range,
+        wallets,
+        settledHeight,
+        ...matched,
+      })
+      return written.activities
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'REGISTRY_STALE' || attempt >= MAX_MATCHES) throw error
+      await registry.refresh('now')
+    }
+  }
+}
