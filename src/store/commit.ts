@@ -19,7 +19,7 @@ import {
 } from './activities.ts'
 import { type CheckpointMove, extendWindow, loadCheckpoint, moveCheckpoint } from './checkpoint.ts'
 import { inTransaction, type Sql, type Tx } from './connection.ts'
-import { addCoverage, addWalletCoverage, cutCoverage } from './coverage.ts'
+import { addCoverage, addWalletCoverage, cutCoverage, noteLacking } from './coverage.ts'
 import { fence, type Lease } from './lease.ts'
 import { holdRegistry, ownersOf } from './registry.ts'
 import { reopenReplaced } from './unseen.ts'
@@ -66,6 +66,8 @@ export function commitAdvance(sql: Sql, step: Advance): Promise<Written> {
 export type BackfillCommit = BlockRows & {
   readonly chain: Chain
   readonly registryVersion: number
+  /** Of the set of wallets for which the blocks were fetched: whoever was linked since lacks them. */
+  readonly sievedVersion: number
   readonly range: Range
   /** Only these wallets were matched; null: the whole set. */
   readonly wallets: readonly Address[] | null
@@ -78,6 +80,8 @@ export function commitBackfill(sql: Sql, piece: BackfillCommit): Promise<Written
     await holdRegistry(tx, piece.registryVersion)
     if (piece.wallets === null) {
       await addCoverage(tx, piece.chain.id, piece.range)
+      if (piece.sievedVersion !== piece.registryVersion)
+        await noteLacking(tx, piece.chain.id, piece.sievedVersion, piece.range)
       return { activities: await writeRows(tx, piece.chain, piece, piece.settledHeight), settled: 0 }
     }
     await addWalletCoverage(tx, piece.chain.id, piece.wallets, piece.range)

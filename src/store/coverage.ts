@@ -84,6 +84,18 @@ export async function addWalletCoverage(
   }
 }
 
+/**
+ * Notes a range as lacking for every wallet that came to the set after a version of it, or was changed: too many is harmless, since
+ * what is lacking is filled, and blocks of a wallet's own (covered) stay complete. After `addCoverage`, whose lock it needs.
+ */
+export async function noteLacking(tx: Tx, chainId: number, sinceVersion: number, range: Range): Promise<void> {
+  await tx`
+    insert into indexer.wallet_coverage as known (chain_id, address, covered, from_block, to_block)
+    select ${chainId}, address, false, ${range.from}::bigint, ${range.to}::bigint
+    from indexer.wallets where tracked and version > ${sinceVersion}
+    on conflict (chain_id, address, covered, from_block) do update set to_block = greatest(known.to_block, excluded.to_block)`
+}
+
 async function insertWalletRanges(
   tx: Tx,
   chainId: number,

@@ -19,6 +19,8 @@ const MAX_INTERVAL_MS = 30_000
 
 export type Registry = {
   readonly version: number
+  /** The history of the database that the version belongs to: the same number in another one is another set. */
+  readonly history: string
   readonly size: number
   readonly isTracked: (address: Address) => boolean
   /** Whether the 40 lower-case hex digits that begin at a place of a text are the address of a tracked wallet. */
@@ -64,6 +66,9 @@ export function createRegistry(store: Pick<Store, 'history' | 'syncWallets' | 'l
   return {
     get version() {
       return version
+    },
+    get history() {
+      return history
     },
     get size() {
       return owners.size

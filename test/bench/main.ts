@@ -1,8 +1,10 @@
 /**
- * `npm run bench [-- requests|backfill|live …] [--live-minutes N] [--live-blocks N] [--blocks N]`, and `npm run bench -- table`
+ * `npm run bench [-- requests|backfill|live …] [--live-minutes N] [--live-blocks N] [--blocks N] [--only CASE,…] [--profile DIR]`, and
+ * `npm run bench -- table`
  *
  * Runs workloads one after the other, prints what was measured beside its bar, and keeps it in `results.json`; `table` prints what is
- * kept there. Without a name: all but `live`, which takes the minutes that are given for each transport, and some to warm up. Nothing is asserted: machines are noisy, and this one may be busy. Exit code 1 only where a workload could not be run.
+ * kept there. `--only` takes some cases of the backfill (`sparse-0`, `dense-50`), and then keeps nothing; `--profile` writes CPU profiles of
+ * the measured processes. Without a name: all but `live`, which takes the minutes that are given for each transport, and some to warm up. Nothing is asserted: machines are noisy, and this one may be busy. Exit code 1 only where a workload could not be run.
  */
 
 import { parseArgs } from 'node:util'
@@ -20,6 +22,8 @@ const { values, positionals } = parseArgs({
     'live-blocks': { type: 'string', default: '96' },
     'live-minutes': { type: 'string', default: '3' },
     blocks: { type: 'string', default: '20000' },
+    only: { type: 'string' },
+    profile: { type: 'string' },
   },
 })
 
@@ -29,7 +33,9 @@ const historyBlocks = numberOf('blocks')
 /** Calls a block can be counted on fewer. */
 const countedBlocks = Math.min(historyBlocks, 2_000)
 
-function numberOf(name: keyof typeof values): number {
+const only = values.only?.split(',') ?? null
+
+function numberOf(name: 'live-blocks' | 'live-minutes' | 'blocks'): number {
   const number = Number(values[name])
   if (Number.isFinite(number) && number > 0) return number
   process.stderr.write(`--${name} needs a number above 0, not ${values[name]}\n`)
@@ -54,7 +60,8 @@ function tell(line: string): void {
 
 const WORKLOADS: Readonly<Record<string, (stage: Stage) => Promise<Section>>> = {
   requests: stage => measureRequests(stage, { liveBlocks, backfillBlocks: countedBlocks, progress }),
-  backfill: stage => measureBackfill(stage, { blocks: historyBlocks, progress, tell }),
+  backfill: stage =>
+    measureBackfill(stage, { blocks: historyBlocks, only, profileDirectory: values.profile ?? null, progress, tell }),
   live: stage => measureLive(stage, { minutes: liveMinutes, progress }),
 }
 const BY_DEFAULT = ['requests', 'backfill']
@@ -84,7 +91,7 @@ try {
     const loadBefore = load()
     const section = await WORKLOADS[name]?.(stage)
     if (section === undefined) continue
-    await keep(name, section, loadBefore)
+    if (only === null) await keep(name, section, loadBefore)
     tell(formatRows(section.rows))
   }
 } catch (error) {

@@ -24,6 +24,8 @@ export type Task =
 
 export type Taken = {
   readonly tookMs: number
+  /** Of the process, its start included. */
+  readonly cpuMs: number
   /** Of the whole process, each tenth of a second. */
   readonly residentBytes: readonly number[]
 }
@@ -36,7 +38,8 @@ const sampling = setInterval(() => residentBytes.push(process.memoryUsage.rss())
 const tookMs = task.kind === 'download' ? await download(task) : await backfill(task)
 clearInterval(sampling)
 residentBytes.push(process.memoryUsage.rss())
-process.send?.({ tookMs, residentBytes } satisfies Taken)
+const { user, system } = process.cpuUsage()
+process.send?.({ tookMs, cpuMs: (user + system) / 1000, residentBytes } satisfies Taken)
 process.disconnect()
 
 async function backfill({ databaseUrl, url, spec, range }: Extract<Task, { kind: 'backfill' }>): Promise<number> {

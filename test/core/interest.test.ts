@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { createdContract, type Interest, needsReceipts, openOutcomes } from '../../src/core/interest.ts'
+import { createdContract, interestOf, needsReceipts, openOutcomes } from '../../src/core/interest.ts'
 import type { Block, Receipt, Transaction } from '../../src/core/types.ts'
 import { ALICE, addressOf, BOB, blockOf, CAROL, hashOf } from './support/build.ts'
 
-const interest: Interest = { wallet: address => address === ALICE, transaction: hash => hash === hashOf(0x50) }
+const interest = interestOf({ wallet: address => address === ALICE, transaction: hash => hash === hashOf(0x50) })
 
 /** A block of one transaction, of which only the logs are known. */
 function blockWith(transaction: Partial<Transaction>, receipt: Partial<Receipt> = {}): Block {
