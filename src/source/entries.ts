@@ -22,6 +22,9 @@ export class Entries {
   readonly #known = new Map<string, number>()
   readonly #names = new Uint8Array(MAX_ENTRIES)
   readonly #bitsOf: Uint16Array
+  /** What came last as the first topic of a log, and as its contract: it often comes next again, and comparing costs less than looking up. */
+  #event = { text: '', entry: -1 }
+  #contract = { text: '', entry: -1 }
 
   /** @param bits null: bloom filters are not wanted */
   constructor(interest: Interest, bits: EntryBits | null) {
@@ -34,6 +37,20 @@ export class Entries {
   address(text: unknown): number {
     if (typeof text !== 'string' || text.length !== ADDRESS_LENGTH) return -1
     return this.#known.get(text) ?? (ADDRESS.test(text) ? this.#learn(text, 2) : -1)
+  }
+
+  /** The contract of a log. */
+  contract(text: unknown): number {
+    const last = this.#contract
+    if (text !== last.text) this.#contract = { text: String(text), entry: this.address(text) }
+    return this.#contract.entry
+  }
+
+  /** The first topic of a log. */
+  event(text: unknown): number {
+    const last = this.#event
+    if (text !== last.text) this.#event = { text: String(text), entry: this.topic(text) }
+    return this.#event.entry
   }
 
   /** A topic; the rest as for an address. */
@@ -52,8 +69,14 @@ export class Entries {
     for (let place = at; place < at + BITS_OF_ENTRY; place += 1) setBit(filter, this.#bitsOf[place] ?? 0)
   }
 
+  #forget(): void {
+    this.#known.clear()
+    this.#event = { text: '', entry: -1 }
+    this.#contract = { text: '', entry: -1 }
+  }
+
   #learn(text: string, addressAt: number): number {
-    if (this.#known.size === MAX_ENTRIES) this.#known.clear()
+    if (this.#known.size === MAX_ENTRIES) this.#forget()
     const entry = this.#known.size
     this.#known.set(text, entry)
     this.#names[entry] = this.#interest.walletAt(text, addressAt) ? 1 : 0

@@ -27,7 +27,7 @@ import type { HistoryWay } from './source.ts'
 
 const BLOCKS_AT_ONCE = 16
 /** Of one question for logs: more would save one request in forty blocks at most, and is held for longer. */
-const LOG_BLOCKS = 40
+const LOG_BLOCKS = 20
 
 export type HistoryOptions = {
   readonly pool: Pool

@@ -73,12 +73,12 @@ function lookAtLog(
   isKept: boolean,
 ): boolean | null {
   const { address, topics, data } = log
-  const contract = entries.address(address)
+  const contract = entries.contract(address)
   if (contract < 0 || !Array.isArray(topics) || topics.length > 4) return null
   if (filter !== null) entries.addTo(filter, contract)
   let names = isKept
   for (let index = 0; index < topics.length; index += 1) {
-    const topic = entries.topic(topics[index])
+    const topic = index === 0 ? entries.event(topics[index]) : entries.topic(topics[index])
     if (topic < 0) return null
     if (filter !== null) entries.addTo(filter, topic)
     if (index > 0 && entries.names(topic)) names = true

@@ -13,7 +13,7 @@ import type { ChainContext } from './context.ts'
 import { type Taken, takePieces } from './pieces.ts'
 
 /** Blocks of one piece: one transaction, and what a crash may cost. */
-const PIECE_BLOCKS = 50
+const PIECE_BLOCKS = 200
 
 export type BackfillInput = {
   readonly range: Range

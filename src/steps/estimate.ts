@@ -15,7 +15,7 @@ const SAMPLES = 8
 /** Less than this is done before its cost is known. */
 const MIN_BLOCKS = 500
 /** What a piece asks for at once, and what there is of it at a time. */
-const LOG_BLOCKS = 40
+const LOG_BLOCKS = 20
 const AT_ONCE = 16
 
 /** null: too little to be worth a look. @throws AppError if the node can't be asked */
