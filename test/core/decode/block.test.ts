@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { activityIdName } from '../../../src/core/attribute.ts'
-import { APPROVAL } from '../../../src/core/decode/approval.ts'
 import { decodeBlock } from '../../../src/core/decode/block.ts'
 import { authoritiesOf } from '../../../src/core/decode/delegation.ts'
 import { TRANSFER, TRANSFER_BATCH } from '../../../src/core/decode/transfer.ts'
