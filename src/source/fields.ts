@@ -10,7 +10,8 @@ export type Fields = Readonly<Record<string, unknown>>
 export const HASH = /^0x[0-9a-f]{64}$/
 export const ADDRESS = /^0x[0-9a-f]{40}$/
 export const QUANTITY = /^0x[0-9a-f]{1,64}$/
-export const BYTES = /^0x(?:[0-9a-f]{2})*$/
+/** An even number of digits, besides: a pattern of pairs would take twice as long. */
+const HEX = /^0x[0-9a-f]*$/
 
 export function quantityOf(value: unknown, name: string): bigint {
   return BigInt(checked(value, name, QUANTITY, 'a hex quantity'))
@@ -23,6 +24,10 @@ export function fieldsOf(answer: unknown, name: string): Fields {
 
 export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function isGiven(field: unknown): boolean {
+  return field !== undefined && field !== null
 }
 
 export function list(fields: Fields, name: string): readonly unknown[] {
@@ -57,7 +62,18 @@ export function optionalAddress(fields: Fields, name: string): Address | null {
 }
 
 export function bytes(fields: Fields, name: string): Hex {
-  return checked(fields[name], name, BYTES, 'hex bytes')
+  return bytesOf(fields[name], name)
+}
+
+export function bytesOf(value: unknown, name: string): Hex {
+  const text = checked(value, name, HEX, 'hex bytes')
+  if (text.length % 2 !== 0) throw bad(name, 'hex bytes', value)
+  return text
+}
+
+/** Whether it is bytes in lower case. */
+export function isBytes(value: unknown): value is Hex {
+  return typeof value === 'string' && value.length % 2 === 0 && HEX.test(value)
 }
 
 export function quantity(fields: Fields, name: string): bigint {

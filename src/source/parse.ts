@@ -13,8 +13,8 @@ import { type RawAuthorization, recoverAuthority } from './authorization.ts'
 import {
   address,
   bad,
-  BYTES,
   bytes,
+  bytesOf,
   checked,
   type Fields,
   fieldsOf,
@@ -22,6 +22,7 @@ import {
   hash,
   integer,
   isFields,
+  isGiven,
   list,
   optionalAddress,
   optionalList,
@@ -53,7 +54,7 @@ export async function parseBlock(answer: unknown): Promise<RawBlock> {
   return { ...parseHeader(answer), logsBloom: bytes(block, 'logsBloom'), transactionsRoot, transactions }
 }
 
-export async function parseTransaction(answer: unknown): Promise<RawBlock['transactions'][number]> {
+async function parseTransaction(answer: unknown): Promise<RawBlock['transactions'][number]> {
   const transaction = fieldsOf(answer, 'transaction')
   return {
     hash: hash(transaction, 'hash'),
@@ -61,11 +62,18 @@ export async function parseTransaction(answer: unknown): Promise<RawBlock['trans
     index: integer(transaction, 'transactionIndex'),
     from: address(transaction, 'from'),
     to: optionalAddress(transaction, 'to'),
+    ...(await parseContent(transaction)),
+  }
+}
+
+/** What a transaction does, apart from who takes part and where it stands. */
+export async function parseContent(transaction: Fields) {
+  return {
     value: quantity(transaction, 'value'),
     input: bytes(transaction, 'input'),
     nonce: integer(transaction, 'nonce'),
     gas: quantity(transaction, 'gas'),
-    authorizations: await parseAuthorizations(transaction),
+    authorizations: isGiven(transaction['authorizationList']) ? await parseAuthorizations(transaction) : [],
   }
 }
 
@@ -107,11 +115,18 @@ export function parseReceipt(answer: unknown): RawReceipt {
     transactionHash: hash(receipt, 'transactionHash'),
     transactionIndex: integer(receipt, 'transactionIndex'),
     blockHash: hash(receipt, 'blockHash'),
+    ...parseOutcome(receipt),
+    logs: logs.map(parseLog),
+    logBlockHashes: logs.map(log => hash(log, 'blockHash')),
+  }
+}
+
+/** How a transaction ended, apart from its logs. */
+export function parseOutcome(receipt: Fields) {
+  return {
     succeeded: outcome(receipt),
     gasUsed: quantity(receipt, 'gasUsed'),
     contractAddress: optionalAddress(receipt, 'contractAddress'),
-    logs: logs.map(parseLog),
-    logBlockHashes: logs.map(log => hash(log, 'blockHash')),
   }
 }
 
@@ -123,7 +138,7 @@ function outcome(receipt: Fields): boolean | null {
   return status === 1n
 }
 
-export function parseLog(log: Fields): Log {
+function parseLog(log: Fields): Log {
   const topics = list(log, 'topics')
   if (topics.length > 4) throw bad('log.topics', 'at most 4 topics', topics)
   return {
@@ -221,5 +236,5 @@ export function parseQuantity(answer: unknown, name: string): bigint {
 }
 
 export function parseBytes(answer: unknown, name: string): Hex {
-  return checked(answer, name, BYTES, 'hex bytes')
+  return bytesOf(answer, name)
 }

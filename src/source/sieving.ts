@@ -15,11 +15,11 @@
 import { createFilter, type Filter, isFilterOf } from '../core/bloom.ts'
 import { createdContract, type Interest } from '../core/interest.ts'
 import { dataNamesWallet, mayNameInData } from '../core/sieve.ts'
-import type { Address, Block, Hash, Header, Receipt, Transaction } from '../core/types.ts'
+import type { Address, Block, Hash, Header, Log, Receipt, Transaction } from '../core/types.ts'
 import { EMPTY_ROOTS, isEmptyBloom } from '../core/validate.ts'
 import type { Entries } from './entries.ts'
-import { BYTES, type Fields, HASH, integer, isFields } from './fields.ts'
-import { parseAuthorizations, parseHeader, parseLog, parseReceipt, parseTransaction } from './parse.ts'
+import { bytes, type Fields, HASH, integer, isBytes, isFields, isGiven } from './fields.ts'
+import { parseAuthorizations, parseContent, parseHeader, parseOutcome } from './parse.ts'
 
 /** The logs of one transaction in the list of a block. */
 type LogGroup = {
@@ -73,19 +73,18 @@ function lookAtLog(
   isKept: boolean,
 ): boolean | null {
   const { address, topics, data } = log
-  const contract = entries.contract(address)
+  const contract = entries.address(address)
   if (contract < 0 || !Array.isArray(topics) || topics.length > 4) return null
   if (filter !== null) entries.addTo(filter, contract)
   let names = isKept
   for (let index = 0; index < topics.length; index += 1) {
-    const topic = index === 0 ? entries.event(topics[index]) : entries.topic(topics[index])
+    const topic = entries.topic(topics[index])
     if (topic < 0) return null
     if (filter !== null) entries.addTo(filter, topic)
     if (index > 0 && entries.names(topic)) names = true
   }
   if (names || !mayNameInData(address as string, topics as string[], interest)) return names
-  if (typeof data !== 'string' || !BYTES.test(data)) return null
-  return dataNamesWallet(data, interest)
+  return isBytes(data) ? dataNamesWallet(data, interest) : null
 }
 
 type Frame = {
@@ -117,10 +116,6 @@ async function frameOf(number: number, told: unknown, interest: Interest, entrie
     kept.push(isKept || (mayAuthorize && (await authorizesFor(transaction, interest))))
   }
   return { header, logsBloom, transactions: transactions as Fields[], kept }
-}
-
-function isGiven(field: unknown): boolean {
-  return field !== undefined && field !== null
 }
 
 function lookAtTransaction(transaction: Fields, interest: Interest, entries: Entries): boolean | null {
@@ -175,7 +170,7 @@ export async function sieveByLogs(
       succeeded: group === undefined ? null : true,
       gasUsed: null,
       contractAddress: createdContract(transaction),
-      logs: group === undefined ? [] : logs.slice(group.from, group.to).map(log => parseLog(log as Fields)),
+      logs: group === undefined ? [] : logs.slice(group.from, group.to).map(readLog),
     }
   })
 }
@@ -212,9 +207,16 @@ export async function sieveByReceipts(
     }
   }
   if ((logCount === 0) !== isEmptyBloom(logsBloom)) return null
-  return keep(frame, (_transaction, place) => {
-    const { blockHash: _block, logBlockHashes: _hashes, ...receipt } = parseReceipt(receipts[place])
-    return receipt
+  const isOutOfPlace = (receipt: Fields, place: number) => kept[place] && indexOf(receipt['transactionIndex']) !== place
+  if (receipts.some(isOutOfPlace)) return null
+  return keep(frame, (transaction, place) => {
+    const receipt = receipts[place] as Fields
+    return {
+      transactionHash: transaction.hash,
+      transactionIndex: place,
+      ...parseOutcome(receipt),
+      logs: (receipt['logs'] as unknown[]).map(readLog),
+    }
   })
 }
 
@@ -226,11 +228,26 @@ async function keep(
   const receipts: Receipt[] = []
   for (const [place, told] of transactions.entries()) {
     if (kept[place] !== true) continue
-    const { blockHash: _block, ...transaction } = await parseTransaction(told)
+    const { hash, from, to } = told
+    // Looked at already, each of them: they are what they have to be.
+    const known = { hash: hash as Hash, index: place, from: from as Address, to: (to ?? null) as Address | null }
+    const transaction = { ...known, ...(await parseContent(told)) }
     own.push(transaction)
     receipts.push(receiptOf(transaction, place))
   }
   return { ...header, transactions: own, receipts }
+}
+
+/** A log that was looked at: all but its data is what it has to be. */
+function readLog(told: unknown): Log {
+  const log = told as Fields
+  const { address, topics, logIndex } = log
+  return {
+    address: address as Address,
+    topics: topics as Hash[],
+    data: bytes(log, 'data'),
+    logIndex: indexOf(logIndex),
+  }
 }
 
 const USUAL_INDEXES = 1 << 11
