@@ -16,7 +16,7 @@ import { createDownload, type Download, type Sieved } from './download.ts'
 import { matchBlocks } from './match.ts'
 
 /** What is fetched while a piece is written: so many blocks, and at least one piece. */
-const BLOCKS_AHEAD = 400
+const BLOCKS_AHEAD = 200
 const MAX_MATCHES = 5
 
 export type Pieces = {

@@ -8,6 +8,7 @@
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import { createCast } from './chain/cast.ts'
@@ -49,6 +50,7 @@ const CASES: readonly Case[] = [
   { kind: 'dense', delayMs: 50, maxAtOnce: 16, share: 0.2 },
 ]
 const MEASURED = fileURLToPath(new URL('measured.ts', import.meta.url))
+const PACKAGE = fileURLToPath(new URL('../../package.json', import.meta.url))
 const FIRST_CHAIN_ID = 43_000
 const FINAL_BLOCKS = 200
 const CONCURRENCIES = [4, 8, 16, 32]
@@ -195,7 +197,8 @@ async function limitOfDownload(
 }
 
 async function measure(task: Task, profileDirectory: string | null): Promise<Taken> {
-  const execArgv = profileDirectory === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]
+  const profiling = profileDirectory === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]
+  const execArgv = [...(await readFlags()), ...profiling]
   const child = fork(MEASURED, { serialization: 'advanced', execArgv })
   const ended = once(child, 'exit')
   child.send(task)
@@ -203,6 +206,12 @@ async function measure(task: Task, profileDirectory: string | null): Promise<Tak
   await ended
   if (!Array.isArray(told)) throw new Error(`the measured process ended with ${told} and told nothing`)
   return told[0] as Taken
+}
+
+/** The flags that `npm run backfill` gives to the engine. */
+async function readFlags(): Promise<string[]> {
+  const { scripts } = JSON.parse(await readFile(PACKAGE, 'utf8')) as { scripts: { backfill: string } }
+  return scripts.backfill.split(' ').filter(word => word.startsWith('--'))
 }
 
 function memoryOf(residentBytes: readonly number[]) {
