@@ -53,15 +53,8 @@ export function openOutcomes({ transactions, receipts }: Block, interest: Intere
   })
 }
 
-/** Whether a block takes more than its transactions and logs, whatever is known of it by now. */
-export function needsReceipts({ transactions, receipts }: Block, interest: Interest): boolean {
-  return transactions.some(
-    (transaction, index) => (receipts[index]?.logs.length ?? 0) === 0 && concerns(transaction, interest),
-  )
-}
-
 /** Whether a transaction would give a row by itself, its logs aside. */
-function concerns(transaction: Transaction, interest: Interest): boolean {
+export function concerns(transaction: Transaction, interest: Interest): boolean {
   const { hash, from, to, value, authorizations } = transaction
   if (interest.wallet(from) || interest.transaction(hash)) return true
   // A delegation counts whether the transaction succeeds or not, but its row says which.

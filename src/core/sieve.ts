@@ -10,7 +10,7 @@
 
 import { APPROVAL, APPROVAL_FOR_ALL } from './decode/approval.ts'
 import { TRANSFER } from './decode/transfer.ts'
-import { createdContract, type Interest } from './interest.ts'
+import { concerns, createdContract, type Interest } from './interest.ts'
 import type { Address, Block, Transaction } from './types.ts'
 
 /** Where the address begins in a topic: after 0x and 12 bytes of zeros. */
@@ -56,6 +56,18 @@ export function isConcerning(
   const recipient = to ?? createdContract({ to, from, nonce })
   if (recipient !== null && interest.wallet(recipient)) return true
   return authorizations.some(({ authority }) => authority !== null && interest.wallet(authority))
+}
+
+/**
+ * Whether a block takes more than its transactions and what its logs say of wallets, whatever is known of it by now: an outcome that
+ * no log tells, or logs of somebody's transaction that name nobody.
+ */
+export function needsReceipts({ transactions, receipts }: Block, interest: Interest): boolean {
+  return transactions.some((transaction, place) => {
+    const logs = receipts[place]?.logs ?? []
+    if (logs.length === 0) return concerns(transaction, interest)
+    return isConcerning(transaction, interest) && !logs.some(log => namesWallet(log, interest))
+  })
 }
 
 /** What is left of a block. receipts[i] is still that of transactions[i], whose index is its place in the whole block. */

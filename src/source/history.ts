@@ -5,7 +5,7 @@
  * Always holds: every block was checked against its logs (or its receipts) before anything of it was left out. Where the two don't
  * fit, the receipts decide, once, and who told the logs is not asked for any for a while; so a chain whose bloom filters say nothing,
  * or a node that loses logs, costs requests and never a row. A block is let go as soon as it is sieved: what is held is what is under
- * way, the logs of two stretches, and what concerns somebody.
+ * way, and what concerns somebody.
  */
 
 import pMap from 'p-map'
@@ -15,19 +15,18 @@ import { type Range, splitRanges } from '../core/range.ts'
 import { sieveBlock } from '../core/sieve.ts'
 import type { Block } from '../core/types.ts'
 import { addReceipt, joinLogs } from '../core/validate.ts'
-import { AppError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { askReceipt, askReceipts, askToldBlock, believe, type BlockTerms, joinAndProve } from './blocks.ts'
 import { Entries } from './entries.ts'
 import { askLogs, type LogsOf } from './logs.ts'
 import { parseBlock, parsePlacedLogs } from './parse.ts'
 import type { Asker, Pool, Question } from './pool.ts'
-import { digestLogs, sieveByLogs, sieveByReceipts } from './sieving.ts'
+import { digestLogs, sieveByLogs, sieveByReceipts, type SievedByLogs } from './sieving.ts'
 import type { HistoryWay } from './source.ts'
 
 const BLOCKS_AT_ONCE = 16
 /** Of one question for logs: more would save one request in forty blocks at most, and is held for longer. */
-const LOG_BLOCKS = 20
+const LOG_BLOCKS = 40
 
 export type HistoryOptions = {
   readonly pool: Pool
@@ -102,55 +101,43 @@ async function byReceipts(number: number, stretch: Stretch): Promise<Block> {
 
 async function byLogsOf(number: number, known: LogsOf, stretch: Stretch): Promise<Block> {
   const { pool, question, interest } = stretch
-  const joined = await pool.attempt(async asker => joinTold(asker, number, known, stretch), {
+  const { told, joined } = await pool.attempt(async asker => joinTold(asker, number, known, stretch), {
     ...question,
     height: number,
   })
-  if (joined === null) {
+  if (joined.kind === 'unfit') {
     known.endpoint.lies += 1
     known.endpoint.abilities.note('logs', false)
     return byReceipts(number, stretch)
   }
+  if (joined.kind !== 'sieved') return withReceipts(number, told, stretch)
   const [first, ...more] = openOutcomes(joined.block, interest)
   if (first === undefined) return joined.block
-  return more.length > 0 ? withReceipts(joined, stretch) : withReceipt(joined.block, first, stretch)
+  return more.length > 0 ? withReceipts(number, told, stretch) : withReceipt(joined.block, first, stretch)
 }
 
-/** A block without what concerns nobody, and as it was told. */
-type Joined = { readonly block: Block; readonly told: unknown }
+/** A block as it was told, and what came of it and its logs. */
+type Joined = { readonly told: unknown; readonly joined: SievedByLogs }
 
-/** null: block and logs don't fit. */
-async function joinTold(
-  asker: Asker,
-  number: number,
-  { told: logs, digest }: LogsOf,
-  stretch: Stretch,
-): Promise<Joined | null> {
+async function joinTold(asker: Asker, number: number, { logs }: LogsOf, stretch: Stretch): Promise<Joined> {
   const { interest, entries } = stretch
   const told = await askToldBlock(asker, number)
-  const own = digest ?? (logs.length === 0 ? digestLogs([], interest, entries) : null)
-  if (own !== null) {
-    const block = await sieveByLogs(number, told, logs, own, interest, entries)
-    if (block !== null) return { block, told }
+  const digest = isList(logs) ? (logs.length === 0 ? digestLogs([], interest, entries) : null) : logs
+  if (digest !== null) {
+    const joined = await sieveByLogs(number, told, digest, interest, entries)
+    // Without a log nothing is held that could be missing then.
+    if (joined.kind !== 'unusual' || digest.groups.length > 0) return { told, joined }
   }
-  const parsed = await parseBlock(told)
-  const placed = readPlaced(logs)
-  const joined = placed === null ? null : joinLogs(number, parsed, placed)
-  return joined?.ok === true ? { block: sieveBlock(joined.block, interest), told } : null
+  const whole = joinLogs(number, await parseBlock(told), parsePlacedLogs(isList(logs) ? logs : []))
+  return { told, joined: whole.ok ? { kind: 'sieved', block: sieveBlock(whole.block, interest) } : { kind: 'unfit' } }
 }
 
-/** null: what is told of a log is no log. It was not this block's endpoint that told it. */
-function readPlaced(logs: readonly unknown[]): ReturnType<typeof parsePlacedLogs> | null {
-  try {
-    return parsePlacedLogs(logs)
-  } catch (error) {
-    if (error instanceof AppError && error.code === 'RPC_BAD_RESPONSE') return null
-    throw error
-  }
+function isList(logs: LogsOf['logs']): logs is readonly unknown[] {
+  return Array.isArray(logs)
 }
 
 /** All of them at once, where several are needed. */
-async function withReceipts({ block: { number }, told }: Joined, stretch: Stretch): Promise<Block> {
+async function withReceipts(number: number, told: unknown, stretch: Stretch): Promise<Block> {
   const { pool, terms, question, interest, entries } = stretch
   return pool.attempt(
     async asker => {

@@ -22,10 +22,8 @@ import { digestLogs, type LogDigest } from './sieving.ts'
 const MAX_REFUSALS = 16
 
 export type LogsOf = {
-  /** As they were told, in order. */
-  readonly told: readonly unknown[]
-  /** null: each has to be read. */
-  readonly digest: LogDigest | null
+  /** What was seen of them, or all of them as they were told, where they look unusual. */
+  readonly logs: LogDigest | readonly unknown[]
   /** Who told them: whoever is found out to have lied by the blocks. */
   readonly endpoint: Endpoint
 }
@@ -48,19 +46,14 @@ export async function askLogs({ from, to }: Range, terms: LogTerms): Promise<Map
     const piece = await pool.attempt(asker => askPiece(asker, { from: start, to }, terms), asked)
     if (piece === null) return null
     for (let number = start; number <= piece.to; number += 1) {
-      const own = piece.logs.get(number) ?? NONE
-      all.set(number, { ...own, endpoint: piece.endpoint })
+      all.set(number, { logs: piece.logs.get(number) ?? [], endpoint: piece.endpoint })
     }
     next = piece.to + 1
   }
   return all
 }
 
-type BlockLogs = Omit<LogsOf, 'endpoint'>
-
-const NONE: BlockLogs = { told: [], digest: null }
-
-type Piece = { readonly logs: ReadonlyMap<number, BlockLogs>; readonly to: number; readonly endpoint: Endpoint }
+type Piece = { readonly logs: ReadonlyMap<number, LogsOf['logs']>; readonly to: number; readonly endpoint: Endpoint }
 
 /** As much of the range as the endpoint gives in one answer; null: it gives none. */
 async function askPiece({ endpoint, request }: Asker, { from, to }: Range, terms: LogTerms): Promise<Piece | null> {
@@ -117,12 +110,12 @@ function groupByBlock(logs: readonly unknown[]): Map<number, unknown[]> {
 }
 
 function readLogs(byBlock: ReadonlyMap<number, readonly unknown[]>, { interest, entries }: LogTerms) {
-  const logs = new Map<number, BlockLogs>()
+  const logs = new Map<number, LogsOf['logs']>()
   for (const [number, told] of byBlock) {
     const digest = digestLogs(told, interest, entries)
     // What is no answer at all is found out here, and not when the block is there.
     if (digest === null) parsePlacedLogs(told)
-    logs.set(number, { told, digest })
+    logs.set(number, digest ?? told)
   }
   return logs
 }

@@ -8,8 +8,11 @@
  * What is not looked at, where it concerns nobody: value, input, nonce and gas of transactions, outcome, gas and own index of receipts,
  * the data of logs. A node that writes nonsense there is not found out by it, and no row is worse for it.
  *
- * Nothing is refused here. Whatever is not plainly right (also what only looks unusual, like upper case) is null, and then the answer is
- * read as a whole block and judged there, once for both ways.
+ * Nothing is refused here. Whatever is not plainly right (also what only looks unusual, like upper case) is told as such, and then the
+ * answer is read as a whole block and judged there, once for both ways.
+ *
+ * Of logs that name nobody nothing is held until their block comes, only that they were there: holding them made half of the work of
+ * the garbage collector. The few that turn out to belong to somebody's transaction all the same come with the receipts.
  */
 
 import { createFilter, type Filter, isFilterOf } from '../core/bloom.ts'
@@ -25,9 +28,8 @@ import { parseAuthorizations, parseContent, parseHeader, parseOutcome } from './
 type LogGroup = {
   readonly transactionIndex: number
   readonly transactionHash: unknown
-  readonly from: number
-  to: number
-  namesWallet: boolean
+  /** null: none of them names a tracked wallet. */
+  logs: readonly unknown[] | null
 }
 
 /** What was seen of all logs of a block at once, so that they need not be gone through again when the block is there. */
@@ -43,21 +45,27 @@ export function digestLogs(logs: readonly unknown[], interest: Interest, entries
   const groups: LogGroup[] = []
   const blockHash = isFields(logs[0]) ? logs[0]['blockHash'] : null
   let last: LogGroup | undefined
+  let from = 0
+  let namesWallet = false
   for (const [place, log] of logs.entries()) {
     if (!isFields(log) || log['blockHash'] !== blockHash || indexOf(log['logIndex']) !== place) return null
     const transactionIndex = indexOf(log['transactionIndex'])
     const transactionHash = log['transactionHash']
-    if (last?.transactionIndex === transactionIndex && last.transactionHash === transactionHash) last.to = place + 1
-    else {
+    if (last?.transactionIndex !== transactionIndex || last.transactionHash !== transactionHash) {
       if (transactionIndex <= (last?.transactionIndex ?? -1)) return null
-      last = { transactionIndex, transactionHash, from: place, to: place + 1, namesWallet: false }
+      if (last !== undefined && namesWallet) last.logs = logs.slice(from, place)
+      last = { transactionIndex, transactionHash, logs: null }
       groups.push(last)
+      from = place
+      namesWallet = false
     }
-    const names = lookAtLog(log, interest, entries, filter, last.namesWallet)
+    const names = lookAtLog(log, interest, entries, filter, namesWallet)
     if (names === null) return null
-    last.namesWallet = names
+    namesWallet = names
   }
-  return { blockHash, filter, groups }
+  if (last !== undefined && namesWallet) last.logs = logs.slice(from)
+  const hasData = (log: unknown) => isBytes((log as Fields)['data'])
+  return groups.every(group => group.logs === null || group.logs.every(hasData)) ? { blockHash, filter, groups } : null
 }
 
 /**
@@ -142,27 +150,35 @@ async function authorizesFor(transaction: Fields, interest: Interest): Promise<b
   return recovered.some(({ authority }) => authority !== null && interest.wallet(authority))
 }
 
+/**
+ * `unfit`: the block is not the one of these logs, or they are not all of its; `lacking`: the two fit, and somebody's transaction has
+ * logs that were not held; `unusual`: the block has to be read whole.
+ */
+export type SievedByLogs =
+  | { readonly kind: 'sieved'; readonly block: Block }
+  | { readonly kind: 'unfit' | 'lacking' | 'unusual' }
+
 /** Joins a block and all of its logs, as `joinLogs`. @throws AppError RPC_BAD_RESPONSE: the block is no answer */
 export async function sieveByLogs(
   number: number,
   told: unknown,
-  logs: readonly unknown[],
   digest: LogDigest,
   interest: Interest,
   entries: Entries,
-): Promise<Block | null> {
+): Promise<SievedByLogs> {
   const frame = await frameOf(number, told, interest, entries)
-  if (frame === null) return null
+  if (frame === null || typeof frame.logsBloom !== 'string') return { kind: 'unusual' }
   const { header, logsBloom, transactions, kept } = frame
-  if (logs.length > 0 && digest.blockHash !== header.hash) return null
-  if (typeof logsBloom !== 'string' || !isFilterOf(digest.filter, logsBloom)) return null
+  if (digest.groups.length > 0 && digest.blockHash !== header.hash) return { kind: 'unfit' }
+  if (!isFilterOf(digest.filter, logsBloom)) return { kind: 'unfit' }
   const groupOf = new Map<number, LogGroup>()
   for (const group of digest.groups) {
-    if (transactions[group.transactionIndex]?.['hash'] !== group.transactionHash) return null
+    if (transactions[group.transactionIndex]?.['hash'] !== group.transactionHash) return { kind: 'unfit' }
     groupOf.set(group.transactionIndex, group)
-    if (group.namesWallet) kept[group.transactionIndex] = true
+    if (group.logs !== null) kept[group.transactionIndex] = true
   }
-  return keep(frame, (transaction, place) => {
+  if (digest.groups.some(group => group.logs === null && kept[group.transactionIndex])) return { kind: 'lacking' }
+  const block = await keep(frame, (transaction, place) => {
     const group = groupOf.get(place)
     return {
       transactionHash: transaction.hash,
@@ -170,9 +186,10 @@ export async function sieveByLogs(
       succeeded: group === undefined ? null : true,
       gasUsed: null,
       contractAddress: createdContract(transaction),
-      logs: group === undefined ? [] : logs.slice(group.from, group.to).map(readLog),
+      logs: (group?.logs ?? []).map(readLog),
     }
   })
+  return { kind: 'sieved', block }
 }
 
 /** Joins a block and its receipts, as `joinBlock`. @throws AppError RPC_BAD_RESPONSE: block or receipts are no answer */

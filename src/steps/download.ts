@@ -5,8 +5,8 @@
  * needed anyway, and asked for at once. Which it is shows in the blocks that came before.
  */
 
-import { needsReceipts } from '../core/interest.ts'
 import type { Range } from '../core/range.ts'
+import { needsReceipts } from '../core/sieve.ts'
 import type { Address, Block, Hash } from '../core/types.ts'
 import { completeBlocks, interestIn } from './complete.ts'
 import type { ChainContext } from './context.ts'

@@ -5,8 +5,8 @@
 import pMap from 'p-map'
 import { remainingToday, startOfDay } from '../core/budget.ts'
 import { type BackfillCost, estimateBackfill } from '../core/estimate.ts'
-import { needsReceipts } from '../core/interest.ts'
 import { countBlocks, type Ranges } from '../core/range.ts'
+import { needsReceipts } from '../core/sieve.ts'
 import type { Address } from '../core/types.ts'
 import { interestIn } from './complete.ts'
 import type { ChainContext } from './context.ts'
@@ -15,7 +15,7 @@ const SAMPLES = 8
 /** Less than this is done before its cost is known. */
 const MIN_BLOCKS = 500
 /** What a piece asks for at once, and what there is of it at a time. */
-const LOG_BLOCKS = 20
+const LOG_BLOCKS = 40
 const AT_ONCE = 16
 
 /** null: too little to be worth a look. @throws AppError if the node can't be asked */
