@@ -12,6 +12,7 @@ import type { Ranges } from '../core/range.ts'
 import type { Address, Hash, Header } from '../core/types.ts'
 import type { SurveyResult } from '../core/unseen.ts'
 import * as checkpoints from './checkpoint.ts'
+import * as claims from './claims.ts'
 import * as commits from './commit.ts'
 import { connect, listen, type Sql } from './connection.ts'
 import * as coverage from './coverage.ts'
@@ -28,11 +29,13 @@ import * as counts from './totals.ts'
 import * as unseen from './unseen.ts'
 
 export type { StoredCheckpoint } from './checkpoint.ts'
-export type { Job } from './jobs.ts'
+export type { Claim } from './claims.ts'
+export type { Job, JobWorker, OpenJob } from './jobs.ts'
 export type { Lease } from './lease.ts'
 export type { Suspect } from './missing.ts'
 export type { Totals } from './totals.ts'
 export type { Replacement, Unseen } from './unseen.ts'
+export { CLAIM_TTL_MS } from './jobs.ts'
 export { LEASE_TTL_MS } from './lease.ts'
 
 export type Store = {
@@ -112,9 +115,23 @@ export type Store = {
   releaseLease(lease: leases.Lease): Promise<void>
   leaseHolder(name: string): Promise<string | null>
 
-  openJob(job: Parameters<typeof jobs.openJob>[1]): Promise<string>
-  updateJob(id: string, blocksDone: number, state: jobs.JobState): Promise<void>
+  /** Joins the open job that is for the same, or makes it. null: everything is complete */
+  openJob(job: jobs.JobRequest): Promise<jobs.OpenJob | null>
+  /** A job by its id; null: there is none. */
+  job(id: string): Promise<jobs.OpenJob | null>
+  /** How far a job is, by all who work on it; null: there is none. */
+  jobProgress(id: string): Promise<jobs.JobProgress | null>
+  /** Blocks that one process wrote for a job. */
+  jobShare(id: string, holder: string): Promise<number>
+  /** Gives a process's claims back, and says why it goes; null: there is nothing to say. */
+  leaveJob(id: string, holder: string, problem: string | null): Promise<void>
   jobs(limit: number): Promise<jobs.Job[]>
+  /** The next piece of a job for a process. @throws AppError LEASE_LOST: there is no such job any more */
+  claimPiece(request: claims.ClaimRequest): Promise<claims.ClaimAnswer>
+  /** Extends those claims that are still held. */
+  renewClaims(held: readonly claims.Claim[]): Promise<void>
+  /** Gives back all that a process holds of a job. */
+  returnClaims(jobId: string, holder: string): Promise<void>
 
   /** Calls back when the application changed its users or transactions, where the database can tell. @returns ends it */
   listen(what: 'users' | 'transactions', onNotify: () => void): Promise<() => Promise<void>>
@@ -181,8 +198,14 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     releaseLease: lease => leases.releaseLease(sql, lease),
     leaseHolder: name => leases.leaseHolder(sql, name),
     openJob: job => jobs.openJob(sql, job),
-    updateJob: (id, blocksDone, state) => jobs.updateJob(sql, id, blocksDone, state),
+    job: id => jobs.loadOpenJob(sql, id),
+    jobProgress: id => jobs.loadProgress(sql, id),
+    jobShare: (id, holder) => jobs.loadShare(sql, id, holder),
+    leaveJob: (id, holder, problem) => jobs.leaveJob(sql, id, holder, problem),
     jobs: limit => jobs.listJobs(sql, limit),
+    claimPiece: request => claims.claimPiece(sql, request),
+    renewClaims: held => claims.renewClaims(sql, held),
+    returnClaims: (jobId, holder) => claims.returnClaims(sql, jobId, holder),
     listen: (what, onNotify) => listen(sql, `indexer_${what}`, onNotify),
     story: hash => loadStory(sql, hash),
     totals: () => counts.loadTotals(sql),
