@@ -10,9 +10,9 @@ import { countBlocks, intersectRanges, mergeRanges, type Range, type Ranges, sub
 /** Blocks of one piece, at most: one transaction, and what a crash may cost. */
 export const MAX_PIECE_BLOCKS = 50
 /** Less would cost more for its transaction and its question for logs than for its blocks. */
-export const MIN_PIECE_BLOCKS = 10
+export const MIN_PIECE_BLOCKS = 25
 /** Towards the end of a job pieces get smaller, this part of what is left, so that every worker has some until the end. */
-const SHARES = 16
+const SHARES = 8
 
 /** A piece of the job that is not done. */
 export type UndonePiece = {
@@ -49,11 +49,10 @@ export function chooseClaim({ range, upTo, complete, undone, elsewhere }: ClaimS
   const missing = subtractRanges(mergeRanges([range]), complete)
   const mine = intersectRanges(missing, mergeRanges([{ from: range.from, to: Math.min(upTo, range.to) }]))
   const taken = mergeRanges([...undone.map(piece => piece.range), ...elsewhere])
-  const free = undone
-    .filter(({ isFree }) => isFree)
-    .map(piece => ({ id: piece.id, lacks: intersectRanges(missing, mergeRanges([piece.range])) }))
+  const free = undone.filter(({ isFree }) => isFree)
   const returned = free
-    .filter(({ lacks }) => (lacks.at(-1)?.to ?? Number.POSITIVE_INFINITY) <= upTo)
+    .map(piece => ({ id: piece.id, lacks: intersectRanges(mine, mergeRanges([piece.range])) }))
+    .filter(({ lacks }) => lacks.length > 0)
     // Another job may have got to it meanwhile.
     .filter(({ lacks }) => intersectRanges(lacks, mergeRanges(elsewhere)).length === 0)
     .toSorted((a, b) => (a.lacks[0]?.from ?? 0) - (b.lacks[0]?.from ?? 0))[0]
@@ -63,13 +62,13 @@ export function chooseClaim({ range, upTo, complete, undone, elsewhere }: ClaimS
       returned === undefined
         ? cut(subtractRanges(mine, taken), pieceBlocks(blocksLeft))
         : { id: returned.id, range: hull(returned.lacks) },
-    closed: free.filter(({ lacks }) => lacks.length === 0).map(({ id }) => id),
+    closed: free.filter(piece => intersectRanges(missing, mergeRanges([piece.range])).length === 0).map(({ id }) => id),
     blocksLeft,
     isOver: mine.length === 0,
   }
 }
 
-export function pieceBlocks(blocksLeft: number): number {
+function pieceBlocks(blocksLeft: number): number {
   return Math.min(Math.max(Math.ceil(blocksLeft / SHARES), MIN_PIECE_BLOCKS), MAX_PIECE_BLOCKS)
 }
 
@@ -79,7 +78,10 @@ function cut([first]: Ranges, size: number): ClaimChoice['piece'] {
     : { id: null, range: { from: first.from, to: Math.min(first.from + size - 1, first.to) } }
 }
 
-/** From the first block to the last: what lies between and is complete is written again, and nothing changes. */
+/**
+ * From the first block to the last: what lies between and is complete is written again, and nothing changes. What a piece had besides
+ * is nobody's again.
+ */
 function hull(ranges: Ranges): Range {
   return { from: ranges[0]?.from ?? 0, to: ranges.at(-1)?.to ?? -1 }
 }
