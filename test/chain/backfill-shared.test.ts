@@ -57,7 +57,7 @@ let isSlow = true
 const forwarders: { close(): Promise<void> }[] = []
 
 const slow: Hook = async ({ method, params: [height] }, answer) => {
-  if (method !== 'eth_getBlockByNumber' || !/^0x/.test(String(height))) return answer()
+  if (method !== 'eth_getBlockByNumber' || !String(height).startsWith('0x')) return answer()
   asked.set(Number(height), (asked.get(Number(height)) ?? 0) + 1)
   if (isSlow) await pause(BLOCK_DELAY_MS)
   return answer()
@@ -65,10 +65,10 @@ const slow: Hook = async ({ method, params: [height] }, answer) => {
 
 const pause = (delayMs: number) => new Promise(resolve => setTimeout(resolve, delayMs))
 
-const args = (from: number, to: number | string, ...more: string[]) => [
-  ...['backfill', '--chain', 'local', '--from-block', String(from), '--to-block', String(to)],
-  ...['--claim-ttl-ms', String(CLAIM_TTL_MS), ...more],
-]
+const args = (from: number, to: number | string, ...more: string[]) => {
+  const range = ['--from-block', String(from), '--to-block', String(to)]
+  return ['backfill', '--chain', 'local', ...range, '--claim-ttl-ms', String(CLAIM_TTL_MS), ...more]
+}
 const ALL = args(0, 'finalized')
 
 async function openDatabase(): Promise<TestDatabase> {
