@@ -10,7 +10,7 @@ import type { Address } from '../core/types.ts'
 import { AppError, describeError } from '../errors.ts'
 import { createProgress, describeDuration } from '../ops/progress.ts'
 import { uniqueName } from '../runtime/random.ts'
-import { sleep } from '../runtime/sleep.ts'
+import { sleep, within } from '../runtime/sleep.ts'
 import { type BackfillPlan, planBackfill, workOn } from '../steps/backfill.ts'
 import { catchUp, mayCatchUp } from '../steps/catch-up.ts'
 import type { ChainContext } from '../steps/context.ts'
@@ -22,6 +22,8 @@ import { nameHolder, startWorkers, untilParentGone } from './workers.ts'
 
 /** How far a job is, is asked of the database this often. */
 const PROGRESS_EVERY_MS = 1_000
+/** What workers have to end by themselves, once everything is complete. */
+const WORKERS_DEADLINE_MS = 30_000
 
 export type BackfillOptions = {
   readonly chain: string
@@ -148,6 +150,9 @@ async function shareJob(
   const stopWatching = watchJob(app, chain.name, shared.job, input)
   try {
     await workOn(context, { ...shared, holder }, input.signal)
+    // The job is over: the others notice it at their next piece. One that stands still is not waited for.
+    await within(WORKERS_DEADLINE_MS, workers.ended)
+    await workers.stop()
     return await workers.ended
   } catch (error) {
     // Others may well go on where this one can't.

@@ -75,46 +75,77 @@ export async function lockJobs(tx: Tx, chainId: number): Promise<void> {
 export function claimPiece(sql: Sql, request: ClaimRequest): Promise<ClaimAnswer> {
   const { jobId, chainId, holder, upTo } = request
   return inTransaction(sql, async tx => {
-    await lockJobs(tx, chainId)
-    const [job] = await tx<JobRow[]>`
-      select from_block, to_block, wallets, claim_ttl_ms from indexer.jobs where id = ${jobId}`
+    // What needs no answer of another is sent together: a claim is made for each piece, and the way to the database may be long.
+    const [, job] = await Promise.all([lockJobs(tx, chainId), loadJob(tx, jobId)])
     if (job === undefined) throw jobGone(jobId)
-    // Pieces before coverage: one that is committed in between shows in both, and never in none of them.
-    const undone = await loadUndone(tx, jobId)
-    const elsewhere = await loadElsewhere(tx, chainId, jobId, job.wallets)
-    const complete = await loadCommonCoverage(tx, chainId, job.wallets)
+    // In this order, pieces before coverage: one that is committed in between shows in both, and never in none of them.
+    const [pieces, freeIds, elsewhere, complete] = await Promise.all([
+      loadUndone(tx, jobId),
+      lockFree(tx, jobId),
+      loadElsewhere(tx, chainId, jobId, job.wallets),
+      loadCommonCoverage(tx, chainId, job.wallets),
+    ])
+    const undone = pieces.map(piece => ({ ...piece, isFree: freeIds.has(piece.id) }))
     const choice = chooseClaim({ range: toRange(job), upTo, complete, undone, elsewhere })
-    await tx`
-      update indexer.job_pieces set done_at = clock_timestamp(), holder = null, expires_at = null
-      where id = any(${[...choice.closed]}::bigint[])`
-    await noteLeft(tx, jobId, choice.blocksLeft)
-    if (choice.piece === null) return { kind: choice.isOver ? 'over' : 'wait' }
-    const { id, range } = choice.piece
-    const [claimed] = await (id === null
-      ? tx<{ id: string; fencing: number }[]>`
-          insert into indexer.job_pieces (job_id, from_block, to_block, holder, expires_at)
-          values (${jobId}, ${range.from}, ${range.to}, ${holder},
-            clock_timestamp() + ${job.claim_ttl_ms} * interval '1 millisecond')
-          returning id, fencing`
-      : tx<{ id: string; fencing: number }[]>`
-          update indexer.job_pieces set from_block = ${range.from}, to_block = ${range.to}, holder = ${holder},
-            fencing = fencing + 1, expires_at = clock_timestamp() + ${job.claim_ttl_ms} * interval '1 millisecond'
-          where id = ${id} returning id, fencing`)
-    if (claimed === undefined) throw jobGone(jobId)
-    return { kind: 'piece', range, claim: { pieceId: claimed.id, jobId, holder, fencing: claimed.fencing } }
+    if (choice.closed.length > 0) await closeComplete(tx, choice.closed)
+    const { piece } = choice
+    const [, claimed] = await Promise.all([
+      noteLeft(tx, jobId, choice.blocksLeft),
+      piece === null ? null : writeClaim(tx, request, piece, job.claim_ttl_ms),
+    ])
+    if (piece === null || claimed === null) return { kind: choice.isOver ? 'over' : 'wait' }
+    return {
+      kind: 'piece',
+      range: piece.range,
+      claim: { pieceId: claimed.id, jobId, holder, fencing: claimed.fencing },
+    }
   })
 }
 
-/** The pieces that are not done; those that are free are locked, but for one that is being committed at this moment. */
+async function loadJob(tx: Tx, jobId: string): Promise<JobRow | undefined> {
+  const [job] = await tx<JobRow[]>`
+    select from_block, to_block, wallets, claim_ttl_ms from indexer.jobs where id = ${jobId}`
+  return job
+}
+
 async function loadUndone(tx: Tx, jobId: string) {
   const rows = await tx<PieceRow[]>`
     select id, from_block, to_block from indexer.job_pieces where job_id = ${jobId} and done_at is null`
-  const free = await tx<{ id: string }[]>`
+  return rows.map(row => ({ id: row.id, range: toRange(row) }))
+}
+
+/** The pieces that came back, locked; but for one that is being committed at this moment. */
+async function lockFree(tx: Tx, jobId: string): Promise<Set<string>> {
+  const rows = await tx<{ id: string }[]>`
     select p.id from indexer.job_pieces p join indexer.jobs j on j.id = p.job_id
     where p.job_id = ${jobId} and p.done_at is null and ${isFree(tx)}
     order by p.from_block limit ${MAX_FREE} for update of p skip locked`
-  const freeIds = new Set(free.map(({ id }) => id))
-  return rows.map(row => ({ id: row.id, range: toRange(row), isFree: freeIds.has(row.id) }))
+  return new Set(rows.map(({ id }) => id))
+}
+
+async function closeComplete(tx: Tx, ids: readonly string[]): Promise<void> {
+  await tx`
+    update indexer.job_pieces set done_at = clock_timestamp(), holder = null, expires_at = null
+    where id = any(${[...ids]}::bigint[])`
+}
+
+async function writeClaim(
+  tx: Tx,
+  { jobId, holder }: ClaimRequest,
+  { id, range }: { readonly id: string | null; readonly range: Range },
+  ttlMs: number,
+): Promise<{ id: string; fencing: number }> {
+  const expiry = tx`clock_timestamp() + ${ttlMs} * interval '1 millisecond'`
+  const [claimed] = await (id === null
+    ? tx<{ id: string; fencing: number }[]>`
+        insert into indexer.job_pieces (job_id, from_block, to_block, holder, expires_at)
+        values (${jobId}, ${range.from}, ${range.to}, ${holder}, ${expiry}) returning id, fencing`
+    : tx<{ id: string; fencing: number }[]>`
+        update indexer.job_pieces set from_block = ${range.from}, to_block = ${range.to}, holder = ${holder},
+          fencing = fencing + 1, expires_at = ${expiry}
+        where id = ${id} returning id, fencing`)
+  if (claimed === undefined) throw jobGone(jobId)
+  return claimed
 }
 
 /** What other jobs of the chain work on now for the same wallets, or for more: a job for the whole set completes everybody's blocks. */

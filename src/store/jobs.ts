@@ -15,7 +15,7 @@ import { inTransaction, read, type Sql, type Tx } from './connection.ts'
 
 /** How long a piece of a process that died, or stands still, waits for another one. */
 export const CLAIM_TTL_MS = 20_000
-/** Jobs that nobody works on, beyond the newest: they are forgotten, and their pieces. */
+/** Jobs of a chain that nobody works on, beyond the newest: they are forgotten, and their pieces. */
 const KEPT_JOBS = 50
 /** Of jobs that are done, for how long their pieces stay: who took which. */
 const KEPT_PIECES_MS = 24 * 3_600_000
@@ -89,7 +89,7 @@ export function openJob(sql: Sql, request: JobRequest): Promise<OpenJob | null> 
       return left === 0 ? null : { id: known.id, claimTtlMs: known.claim_ttl_ms }
     }
     if (left === 0) return null
-    await prune(tx)
+    await prune(tx, chainId)
     const [made] = await tx<{ id: string }[]>`
       insert into indexer.jobs (kind, chain_id, from_block, to_block, wallets, blocks_total, asked_to, claim_ttl_ms)
       values ('backfill', ${chainId}, ${range.from}, ${to}, ${wallets}::text[], ${left}, ${askedTo}, ${claimTtlMs})
@@ -98,19 +98,19 @@ export function openJob(sql: Sql, request: JobRequest): Promise<OpenJob | null> 
   })
 }
 
-/** Only what nobody works on, and nothing that is locked: it is pruned the next time. */
-async function prune(tx: Tx): Promise<void> {
+/** Only of the chain that is locked, what nobody works on, and nothing that is being written: it is pruned the next time. */
+async function prune(tx: Tx, chainId: number): Promise<void> {
   await tx`
     delete from indexer.jobs where id in (
       select j.id from indexer.jobs j
-      where not exists (
+      where j.chain_id = ${chainId} and not exists (
         select from indexer.job_pieces p where p.job_id = j.id and p.done_at is null and not ${isFree(tx)}
       )
       order by j.updated_at desc offset ${KEPT_JOBS} for update skip locked
     )`
   await tx`
     delete from indexer.job_pieces where job_id in (
-      select id from indexer.jobs where finished_at < clock_timestamp() - ${KEPT_PIECES_MS} * interval '1 millisecond'
+      select id from indexer.jobs where chain_id = ${chainId} and finished_at < clock_timestamp() - ${KEPT_PIECES_MS} * interval '1 millisecond'
     )`
 }
 
