@@ -81,7 +81,7 @@ export function claimPiece(sql: Sql, request: ClaimRequest): Promise<ClaimAnswer
     // In this order, pieces before coverage: one that is committed in between shows in both, and never in none of them.
     const [pieces, freeIds, elsewhere, complete] = await Promise.all([
       loadUndone(tx, jobId),
-      lockFree(tx, jobId),
+      lockFree(tx, jobId, holder),
       loadElsewhere(tx, chainId, jobId, job.wallets),
       loadCommonCoverage(tx, chainId, job.wallets),
     ])
@@ -114,11 +114,14 @@ async function loadUndone(tx: Tx, jobId: string) {
   return rows.map(row => ({ id: row.id, range: toRange(row) }))
 }
 
-/** The pieces that came back, locked; but for one that is being committed at this moment. */
-async function lockFree(tx: Tx, jobId: string): Promise<Set<string>> {
+/**
+ * The pieces that came back, locked; but for one that is being committed at this moment, and those that ran out and are the asker's
+ * own: it works on them still, and nobody else has them.
+ */
+async function lockFree(tx: Tx, jobId: string, holder: string): Promise<Set<string>> {
   const rows = await tx<{ id: string }[]>`
     select p.id from indexer.job_pieces p join indexer.jobs j on j.id = p.job_id
-    where p.job_id = ${jobId} and p.done_at is null and ${isFree(tx)}
+    where p.job_id = ${jobId} and p.done_at is null and p.holder is distinct from ${holder} and ${isFree(tx)}
     order by p.from_block limit ${MAX_FREE} for update of p skip locked`
   return new Set(rows.map(({ id }) => id))
 }
