@@ -28,7 +28,7 @@ export type NativeHistory = Findings & {
  * @throws AppError as the source does
  */
 export async function findNativeHistory(
-  { source }: ChainContext,
+  { source }: Pick<ChainContext, 'source'>,
   wallet: Address,
   range: Range,
   signal: AbortSignal,

@@ -221,7 +221,9 @@ describe('of an address that may be a contract', () => {
   test('a contract is read whole, from the start of the range if it was one, or became one', () => {
     const life = lifeAs(false, 300, { 50: ['is created'], 100: ['is paid'], 200: ['pays as a contract'] })
     expect(reasonsOf(searchLife(life, { from: 1, to: 300 }))).toEqual(['contract'])
-    expect(reasonsOf(searchLife(life, { from: 60, to: 300 }))).toEqual(['contract'])
+    const known = searchLife(life, { from: 60, to: 300 })
+    expect(reasonsOf(known)).toEqual(['contract'])
+    expect(known.calls).toBeLessThanOrEqual(3)
   })
 })
 
@@ -251,6 +253,28 @@ describe('answers that do not fit', () => {
       { range: { from: 401, to: 1_000 }, reason: 'inconsistent' },
     ])
     expect(found.hits).toEqual([400])
+  })
+
+  test('a balance that is lower at the end of a stretch leaves that stretch alone', () => {
+    const found = search(range, question =>
+      question.of === 'balance' && question.block === 399 ? 1n : answerOf(life, question),
+    )
+    expect(found.whole).toEqual([{ range: { from: 60, to: 399 }, reason: 'inconsistent' }])
+    expect(found.hits).toEqual([400, 700])
+  })
+
+  test('an old state that is gone leaves the blocks around it', () => {
+    const lost = new Set<number>()
+    const found = search(range, question => {
+      if (question.of !== 'nonce' || question.block < 200 || question.block > 300) return answerOf(life, question)
+      lost.add(question.block)
+      return null
+    })
+    expect(lost.size).toBeGreaterThan(0)
+    expect(reasonsOf(found)).toEqual(['no-archive'])
+    expect(found.whole[0]?.range.to).toBeLessThan(700)
+    expect(found.hits).toEqual([700])
+    expect(has(found.empty, 650)).toBe(true)
   })
 
   test('without old state nothing is concluded, and little asked', () => {
