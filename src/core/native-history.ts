@@ -78,8 +78,12 @@ type Asking<T> = Generator<readonly Question[], T, readonly Answer[]>
 
 /** Where few intervals are open each is cut into four: half the rounds for one and a half times the questions. */
 const FINE_PARTS = 4
-/** A stretch is dense if the nonce rises by three in eight blocks: placing all of that costs more than reading the blocks. */
-const DENSE_RISE_PER_BLOCK = 3 / 8
+/**
+ * A stretch is dense if the nonce rises by three in four blocks: to place each costs more than to read the blocks. Not for less, since
+ * of a block that is read whole the state before and after is not known, and several transactions in one block are nothing rare.
+ */
+const DENSE_RISE = 3
+const DENSE_RISE_PER_BLOCK = 3 / 4
 /**
  * A dense stretch has at most 2 blocks, and one more each time that the range is 16 times as long: all of its rise may be the work of a
  * single block, and then reading the others must not cost more than placing that one.
@@ -124,7 +128,7 @@ function* searchBody(start: number, body: Range, options: SearchOptions): Asking
   // The block where the nonce leaves 0 has to be found: it is the one that can show a signature.
   const isDense = ({ a, b }: Gap<number>) =>
     (a.value > 0 || isKey) &&
-    b.value - a.value > 1 &&
+    b.value - a.value >= DENSE_RISE &&
     b.block - a.block <= densest &&
     b.value - a.value >= (b.block - a.block) * DENSE_RISE_PER_BLOCK
   const located = yield* locate('nonce', [ends], options.atOnce, isNumber, isDense)
