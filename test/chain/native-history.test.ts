@@ -18,6 +18,7 @@ import type { Source } from '../../src/source/source.ts'
 import { findNativeHistory, type NativeHistory } from '../../src/steps/native-history.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
 import type { Schedule } from '../support/fault-schedule.ts'
+import { testChain } from '../support/indexer.ts'
 
 const CHAIN_ID = 31337
 const ETHER = 10n ** 18n
@@ -59,8 +60,16 @@ function sourceOf(...urls: readonly string[]): Source {
   return source
 }
 
-const find = (source: Source, of: Address, range = { from: 0, to: head }) =>
-  findNativeHistory({ source }, of, range, AbortSignal.timeout(DEADLINE_MS))
+const chain = testChain()
+const lines: string[] = []
+const tell = (_facts: object, message: string) => void lines.push(message)
+const log = { debug: tell, info: tell, warn: tell, error: tell }
+
+const find = (source: Source, of: Address, isKey = false) =>
+  findNativeHistory({ chain, source, log }, of, { from: 0, to: head }, AbortSignal.timeout(DEADLINE_MS), isKey)
+
+/** How often the proxy was asked about the chain. */
+const questions = () => proxy.arrivals().filter(({ method }) => method !== 'eth_chainId').length
 
 /** What was sent, in one block, and some blocks in which nothing happens. */
 async function mine(pause = 7): Promise<void> {
@@ -69,10 +78,10 @@ async function mine(pause = 7): Promise<void> {
   await anvil.mine(pause)
 }
 
-const authorizationOf = (party: Party, delegate: Address) =>
+const authorizationOf = (party: Party, code: Address) =>
   party.account.signAuthorization({
     chainId: CHAIN_ID,
-    address: delegate,
+    address: code,
     nonce: sender.nextNonce(party),
   })
 
@@ -89,7 +98,8 @@ beforeAll(async () => {
     await anvil.rpc('anvil_setBalance', [address, numberToHex(1_000n * ETHER)])
   sender = await createSender(anvil, [wallet, rested, delegating, other, sink])
   proxy = await startFaultProxy({ target: anvil.url, dice: createDice(5) })
-  await anvil.mine(9)
+  // What comes first is in block 9, where an endpoint is asked to show that it tells old states.
+  await anvil.mine(8)
   await playWallet()
   await playDelegating()
   await playCounterfactual()
@@ -254,8 +264,16 @@ function movements({
 const quantityAt = async (method: string, address: Address, block: number) =>
   BigInt(String(await anvil.rpc(method, [address, numberToHex(block)])))
 
+const eventful = new Map<Address, Promise<readonly number[]>>()
+
 /** The blocks in which something happened to a wallet: value that moved, whatever it added up to, and anything of its account. */
-async function eventfulBlocks(of: Address): Promise<number[]> {
+function eventfulBlocks(of: Address): Promise<readonly number[]> {
+  const known = eventful.get(of) ?? readEventfulBlocks(of)
+  eventful.set(of, known)
+  return known
+}
+
+async function readEventfulBlocks(of: Address): Promise<readonly number[]> {
   traced ??= traceAll()
   const blocks = new Set<number>()
   for (const { frame, block } of await traced) {
@@ -285,10 +303,10 @@ describe('on an archive node', () => {
   test('of every kind of wallet, nothing happened in the blocks that would not be read', async () => {
     for (const [what, address] of Object.entries(wallets)) {
       const found = await find(sourceOf(anvil.url), address)
-      const eventful = await eventfulBlocks(address)
-      expect(eventful.length, what).toBeGreaterThan(0)
+      const happened = await eventfulBlocks(address)
+      expect(happened.length, what).toBeGreaterThan(0)
       expect(
-        eventful.filter(block => isIn(found.empty, block)),
+        happened.filter(block => isIn(found.empty, block)),
         what,
       ).toEqual([])
     }
@@ -296,17 +314,17 @@ describe('on an archive node', () => {
 
   test('a key has exactly the blocks in which something happened, and little that is read whole', async () => {
     const found = await find(sourceOf(anvil.url), wallet.address)
-    const eventful = await eventfulBlocks(wallet.address)
-    expect(found.hits).toEqual(eventful.filter(block => !isIn(wholeOf(found), block)))
+    const happened = await eventfulBlocks(wallet.address)
+    expect(found.hits).toEqual(happened.filter(block => !isIn(wholeOf(found), block)))
     expect(reasonsOf(found)).toEqual(['dense'])
     expect(wholeOf(found).reduce((sum, { from, to }) => sum + to - from + 1, 0)).toBeLessThan(12)
   })
 
   test('a delegating key is read whole while it is delegated, and only then', async () => {
     const found = await find(sourceOf(anvil.url), delegating.address)
-    const eventful = await eventfulBlocks(delegating.address)
+    const happened = await eventfulBlocks(delegating.address)
     expect(reasonsOf(found)).toEqual(['delegated'])
-    expect(found.hits).toEqual(eventful.filter(block => !isIn(wholeOf(found), block)))
+    expect(found.hits).toEqual(happened.filter(block => !isIn(wholeOf(found), block)))
     const kinds = await Promise.all(
       found.whole.flatMap(({ range }) =>
         [range.from - 1, range.to].map(async block =>
@@ -333,13 +351,7 @@ describe('on an archive node', () => {
   test('a key that never sent anything can not be told from a contract to come', async () => {
     const found = await find(sourceOf(anvil.url), rested.address)
     expect(found.whole).toEqual([{ range: { from: 1, to: head }, reason: 'could-be-contract' }])
-    const known = await findNativeHistory(
-      { source: sourceOf(anvil.url) },
-      rested.address,
-      { from: 0, to: head },
-      AbortSignal.timeout(DEADLINE_MS),
-      true,
-    )
+    const known = await find(sourceOf(anvil.url), rested.address, true)
     expect(known.hits).toEqual(await eventfulBlocks(rested.address))
     expect(known.whole).toEqual([])
   })
@@ -372,11 +384,13 @@ describe('on an archive node', () => {
   })
 
   test('takes no more questions than the bar, as counted on the wire, and as it says', async () => {
-    const asked = ({ method }: { method: string }) => method !== 'eth_chainId'
     for (const address of [wallet.address, other.address, delegating.address]) {
-      const before = proxy.arrivals().filter(asked).length
-      const found = await find(sourceOf(proxy.url), address)
-      const calls = proxy.arrivals().filter(asked).length - before
+      const source = sourceOf(proxy.url)
+      // What an endpoint has to show is asked once, and not for each wallet.
+      await find(source, rested.address)
+      const before = questions()
+      const found = await find(source, address)
+      const calls = questions() - before
       expect(calls).toBe(found.calls)
       const changed = (await eventfulBlocks(address)).length
       expect(calls).toBeLessThanOrEqual((2 * Math.log2(head) + 10) * changed + 10)
@@ -405,6 +419,24 @@ describe('on other nodes', () => {
     proxy.play(null)
   })
 
+  test('one that tells the newest state whatever it is asked: it is found out, and not believed', async () => {
+    proxy.play({ ...NOTHING, newestStateOf: 'all' })
+    const source = sourceOf(proxy.url)
+    expect(reasonsOf(await find(source, wallet.address))).toEqual(['no-archive'])
+    expect(source.health()[0]?.lies).toBeGreaterThan(0)
+    const beside = await find(sourceOf(proxy.url, anvil.url), wallet.address)
+    expect(beside.hits).toEqual((await find(sourceOf(anvil.url), wallet.address)).hits)
+    proxy.play(null)
+  })
+
+  test('two that differ about the account: nothing is concluded, and it is told', async () => {
+    proxy.play({ ...NOTHING, newestStateOf: wallet.address })
+    const found = await find(sourceOf(anvil.url, proxy.url), wallet.address)
+    expect(found.whole).toEqual([{ range: { from: 0, to: head }, reason: 'inconsistent' }])
+    expect(lines.at(-1)).toMatch(/differ about an account/)
+    proxy.play(null)
+  })
+
   test('one without proofs and without receipts by block: they are not needed', async () => {
     proxy.play({ ...NOTHING, missing: { methods: ['eth_getProof', 'eth_getBlockReceipts'], form: 'not found' } })
     const found = await find(sourceOf(proxy.url), wallet.address)
@@ -415,7 +447,7 @@ describe('on other nodes', () => {
   test('is given up when the signal aborts', async () => {
     const given = new AbortController()
     const search = findNativeHistory(
-      { source: sourceOf(anvil.url) },
+      { chain, source: sourceOf(anvil.url), log },
       wallet.address,
       { from: 0, to: head },
       given.signal,

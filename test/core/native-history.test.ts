@@ -284,9 +284,25 @@ describe('answers that do not fit', () => {
   })
 })
 
-describe('the cost', () => {
-  const bar = (length: number, changed: number) => (2 * Math.log2(length) + 10) * changed + 10
+const bar = (length: number, changed: number) => (2 * Math.log2(length) + 10) * changed + 10
 
+/** A wallet that does something in these blocks, and in the first one. */
+function busy(blocks: readonly number[], riseOf: (index: number) => number) {
+  const ends = blocks.map((block, index) => ({ block, nonce: 0, balance: 0n, index }))
+  let nonce = 1
+  for (const end of ends) {
+    nonce += riseOf(end.index)
+    end.nonce = nonce
+    end.balance = BigInt(end.index + 1)
+  }
+  return ({ of, block }: Question): Answer => {
+    const last = ends.findLast(end => end.block <= block)
+    if (of === 'nonce') return last?.nonce ?? 1
+    return of === 'balance' ? (last?.balance ?? 0n) : 'none'
+  }
+}
+
+describe('the cost', () => {
   test('is at most 2·log2(N) + 10 calls a block that changed the account, and 10: hits and dense stretches read', () => {
     fc.assert(
       fc.property(withRange(keyLife), fc.constantFrom(1, 16, 1_000), ({ life, range }, atOnce) => {
@@ -300,22 +316,6 @@ describe('the cost', () => {
       { numRuns: 2_000 },
     )
   })
-
-  /** A wallet that does something in these blocks, and in the first one. */
-  function busy(blocks: readonly number[], riseOf: (index: number) => number) {
-    const ends = blocks.map((block, index) => ({ block, nonce: 0, balance: 0n, index }))
-    let nonce = 1
-    for (const end of ends) {
-      nonce += riseOf(end.index)
-      end.nonce = nonce
-      end.balance = BigInt(end.index + 1)
-    }
-    return ({ of, block }: Question): Answer => {
-      const last = ends.findLast(end => end.block <= block)
-      if (of === 'nonce') return last?.nonce ?? 1
-      return of === 'balance' ? (last?.balance ?? 0n) : 'none'
-    }
-  }
 
   test.each([
     ['one transaction', [12_345_678], () => 1],

@@ -47,7 +47,8 @@ export async function answerMethod(
   const missing = refuseMissing(play, method, params)
   if (missing !== null) return missing
   if (STATE_METHODS.has(method)) {
-    if (play.schedule?.tellsNewestState === true) return ask(play, method, [...params.slice(0, -1), 'latest'])
+    const newestOf = play.schedule?.newestStateOf
+    if (newestOf === 'all' || newestOf === params[0]) return ask(play, method, [params[0], 'latest'])
     if (await isStateGone(play, params.at(-1))) return { error: { code: SERVER_ERROR, message: STATE_GONE } }
   }
   const refusal = refuseForThePlan(play)

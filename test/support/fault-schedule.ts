@@ -151,8 +151,8 @@ export type Schedule = {
   readonly rangeLimit?: RangeLimit
   /** How many of the newest blocks it keeps the state of. */
   readonly keepsStates?: number
-  /** It passes over the block that a state is asked of, and tells the newest. */
-  readonly tellsNewestState?: boolean
+  /** It passes over the block that the state of this account (or of `all`) is asked of, and tells the newest. */
+  readonly newestStateOf?: string
   /** More requests within a second are answered 429. */
   readonly requestsPerSecond?: number
   /** What `throttled-retry-after` asks for, and whether as a date. */
