@@ -8,7 +8,7 @@
 
 import { numberToHex } from 'viem/utils'
 import type { Dues } from '../core/native-history-explain.ts'
-import type { Address, Hash } from '../core/types.ts'
+import type { Address, Hash, Hex } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import { inconsistent } from './blocks.ts'
 import { parseQuantity } from './parse.ts'
@@ -84,7 +84,7 @@ function amount(fields: Fields, name: string): bigint {
 }
 
 /** @param known in lower case */
-function isSame(value: unknown, known: Address | Hash): boolean {
+function isSame(value: unknown, known: Hex): boolean {
   return typeof value === 'string' && value.toLowerCase() === known
 }
 

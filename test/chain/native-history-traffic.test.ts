@@ -46,7 +46,7 @@ test('every native row of seeded traffic is in a block that is read, and quiet b
     })
     const native = activities.filter(({ log_index }) => log_index === null)
     const blocksOf = (wallet: Address) => [
-      ...new Set(native.filter(row => row.wallet_address === wallet).map(row => Number(row.block_number))),
+      ...new Set(native.filter(row => row.wallet_address === wallet).map(row => row.block_number)),
     ]
     const range = { from: FIRST, to: head }
     const counts = { rows: 0, hit: 0, proved: 0, reasons: new Set<string>() }

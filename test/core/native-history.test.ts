@@ -20,7 +20,7 @@ import {
   type Life,
   lifeAs,
 } from './support/account-model.ts'
-import { fc } from './support/property.ts'
+import { atLeast, fc } from './support/property.ts'
 
 type Searched = Findings & { readonly calls: number; readonly rounds: number }
 
@@ -90,7 +90,7 @@ describe('nothing is missed', () => {
         expect(isPartition(found, range)).toBe(true)
         expect(missed(found, life)).toEqual([])
       }),
-      { numRuns: 2_000 },
+      atLeast(2_000),
     )
   })
 
@@ -102,7 +102,7 @@ describe('nothing is missed', () => {
         expect(isPartition(found, range)).toBe(true)
         expect(missed(found, life)).toEqual([])
       }),
-      { numRuns: 2_000 },
+      atLeast(2_000),
     )
   })
 })
@@ -121,7 +121,7 @@ describe('of a key', () => {
         dense += whole.length
         searches += 1
       }),
-      { numRuns: 2_000 },
+      atLeast(2_000),
     )
     // The lives have something to be found.
     expect(hits / searches).toBeGreaterThan(2)
@@ -313,7 +313,7 @@ describe('the cost', () => {
         const length = range.to - range.from + 1
         expect(calls + CALLS_PER_BLOCK * (hits.length + dense)).toBeLessThanOrEqual(bar(length, changed.length))
       }),
-      { numRuns: 2_000 },
+      atLeast(2_000),
     )
   })
 
