@@ -83,13 +83,13 @@ function describeJob(job: Job): string[] {
     ...(state === 'running' ? [] : [`${describeDuration(job.updatedSecondsAgo)} ago`]),
   ]
   const expired =
-    expiredClaims === 0 ? [] : [`${expiredClaims} ${expiredClaims === 1 ? 'claim' : 'claims'} of nobody any more`]
+    expiredClaims === 0 ? [] : [`${expiredClaims} ${expiredClaims === 1 ? 'claim' : 'claims'} that ran out`]
   const atWork = [...workers.map(describeWorker), ...expired]
   return [
     `${job.kind} of chain ${job.chainId}, blocks ${job.range.from} to ${job.range.to}${whose}: ${state}, ${facts.join(', ')}`,
     ...(atWork.length === 0 ? [] : [`  ${atWork.join('; ')}`]),
     ...(problem === null ? [] : [`  ${problem}`]),
-    ...(state === 'interrupted' ? ['  the same command goes on with it'] : []),
+    ...(state === 'interrupted' || state === 'failed' ? ['  the same command goes on with it'] : []),
   ]
 }
 

@@ -17,8 +17,8 @@ import { accountOf, smallBlocks } from '../support/small-chain.ts'
 const CHAIN_ID = 31_337
 const HIGHEST = 799
 const USERS = [accountOf(0xa11ce), accountOf(0xb0b)] as const
-/** What makes a job long enough for something to happen in the middle of it; once it has, the node is quick. */
-const BLOCK_DELAY_MS = 300
+/** What makes a job long enough for something to happen in the middle of it, to one process or to several; then the node is quick. */
+const SLOW_MS = { one: 100, several: 300, none: 0 } as const
 /** Longer than a busy machine keeps a process from renewing its claims. */
 const CLAIM_TTL_MS = 3_000
 const WAIT_DEADLINE_MS = 60_000
@@ -53,17 +53,17 @@ let database: TestDatabase
 let expected: readonly string[]
 /** How often each block was asked for. */
 const asked = new Map<number, number>()
-let isSlow = true
+let delayMs: number = SLOW_MS.none
 const forwarders: { close(): Promise<void> }[] = []
 
 const slow: Hook = async ({ method, params: [height] }, answer) => {
   if (method !== 'eth_getBlockByNumber' || !String(height).startsWith('0x')) return answer()
   asked.set(Number(height), (asked.get(Number(height)) ?? 0) + 1)
-  if (isSlow) await pause(BLOCK_DELAY_MS)
+  await pause(delayMs)
   return answer()
 }
 
-const pause = (delayMs: number) => new Promise(resolve => setTimeout(resolve, delayMs))
+const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 
 const args = (from: number, to: number | string, ...more: string[]) => {
   const range = ['--from-block', String(from), '--to-block', String(to)]
@@ -94,7 +94,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   database = await openDatabase()
   asked.clear()
-  isSlow = true
+  delayMs = SLOW_MS.none
 })
 
 afterEach(async () => {
@@ -178,12 +178,13 @@ function isRunning(pid: number): boolean {
 const SUMMARY = /local: \d+ blocks, \d+ new activities/
 
 test('three processes, one killed and one frozen in the middle: complete, and nobody did what another one had', async () => {
+  delayMs = SLOW_MS.several
   const [lives, dies, freezes] = [start(), start(), start()] as const
   const [ofFrozen] = await Promise.all([
     untilInTheMiddle(freezes.pid).finally(() => freezes.signal('SIGSTOP')),
     untilInTheMiddle(dies.pid).finally(() => dies.signal('SIGKILL')),
   ])
-  isSlow = false
+  delayMs = SLOW_MS.none
   const lost = new Set(
     [...ofFrozen, ...(await readPieces())].filter(({ pid }) => pid !== lives.pid).map(({ id }) => id),
   )
@@ -207,6 +208,7 @@ test('three processes, one killed and one frozen in the middle: complete, and no
 })
 
 test('--workers: children end with a parent that is killed; when one of them dies the others do its part, and the exit code says so', async () => {
+  delayMs = SLOW_MS.several
   const killed = start([...ALL, '--workers', '3'])
   const family = await until('three processes hold pieces', async () => {
     const pids = new Set((await readPieces()).map(({ pid }) => pid))
@@ -226,7 +228,7 @@ test('--workers: children end with a parent that is killed; when one of them die
       (await readPieces()).find(({ pid, done }) => !done && pid !== again.pid && !family.includes(pid)) ?? null,
   )
   process.kill(child.pid, 'SIGKILL')
-  isSlow = false
+  delayMs = SLOW_MS.none
   expect((await again.finished).code).toBe(1)
   expect(again.output()).toContain('a worker was ended by SIGKILL')
   expect(again.output()).toContain(`local: ${HIGHEST + 1} blocks, `)
@@ -237,6 +239,7 @@ test('--workers: children end with a parent that is killed; when one of them die
 })
 
 test('interrupted it gives its claims back at once, and the same command asks only for what is missing', async () => {
+  delayMs = SLOW_MS.one
   const first = start()
   await untilInTheMiddle(first.pid)
   first.signal('SIGINT')
@@ -247,7 +250,7 @@ test('interrupted it gives its claims back at once, and the same command asks on
   expect(status.stdout).toMatch(/blocks 0 to 799: interrupted, [\d,]+ of 800 blocks/)
   expect(status.stdout).toContain('the same command goes on with it')
   asked.clear()
-  isSlow = false
+  delayMs = SLOW_MS.none
   expect((await start().finished).code).toBe(0)
   const complete = before.flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, index) => from + index))
   expect([...asked.keys(), ...complete].toSorted((a, b) => a - b)).toEqual(
@@ -258,7 +261,6 @@ test('interrupted it gives its claims back at once, and the same command asks on
 })
 
 test('two jobs that overlap, at once: both complete, and no block is done twice', async () => {
-  isSlow = false
   const [low, high] = [start(args(0, 599, '--workers', '2')), start(args(200, HIGHEST))]
   const ended = await Promise.all([low.finished, high.finished])
   expect(ended.map(({ code }) => code)).toEqual([0, 0])
@@ -273,11 +275,12 @@ test('Postgres away for a while is waited for', async () => {
   const forwarder = await openForwarder(Number(url.port))
   forwarders.push(forwarder)
   url.port = String(forwarder.port)
+  delayMs = SLOW_MS.one
   const running: Running = workplace.start(ALL, { DATABASE_URL: url.href })
   await untilInTheMiddle(running.pid)
   await forwarder.refuse()
   await running.until(/Waiting for Postgres/)
-  isSlow = false
+  delayMs = SLOW_MS.none
   await forwarder.heal()
   expect((await running.finished).code).toBe(0)
   expect(running.output()).toContain('"msg":"Going on"')

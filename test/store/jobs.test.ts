@@ -3,6 +3,7 @@
  */
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { describeStatus } from '../../src/commands/status.ts'
 import { createStore, type Claim } from '../../src/store/store.ts'
 import { createDatabase, type TestDatabase } from '../support/database.ts'
 import { testChain } from '../support/indexer.ts'
@@ -195,6 +196,34 @@ test('a worker that fails leaves its pieces to the others; when it was the last 
     problem: null,
     blocksDone: kept.range.to - kept.range.from + 1,
   })
+})
+
+test('status says in words how far a job is, who works on it, and what became of it', async () => {
+  const id = await open()
+  const words = async () =>
+    describeStatus({ chains: [], ...(await store.totals()), jobs: await store.jobs(1) }).slice(2)
+  await claim(id, 'host-a 11 aaaa')
+  await letPass(CLAIM_TTL_MS + 1)
+  for (const piece of [await claim(id, 'host-b 22 bbbb'), await claim(id, 'host-b 22 bbbb')]) await commit(piece)
+  await claim(id, 'host-b 22 bbbb')
+  await claim(id, 'host-c 33 cccc')
+  await claim(id, 'host-c 33 cccc')
+  // Ten seconds at work, and no word from one of them.
+  await database.sql`update indexer.jobs set created_at = clock_timestamp() - interval '10 seconds'`
+  await database.sql`update indexer.job_pieces set expires_at = now() - interval '1 s' where holder like 'host-b%' and done_at is null`
+  expect(await words()).toEqual([
+    expect.stringMatching(
+      /^backfill of chain 31337, blocks 0 to 199: running, 50 of 200 blocks \(25 %\), [45] blocks\/s, 3\d s left$/,
+    ),
+    '  host-c (process 33): 2 pieces; 1 claim that ran out',
+  ])
+  await store.leaveJob(id, 'host-c 33 cccc', 'The disk is full.')
+  expect(await words()).toEqual([
+    expect.stringMatching(/blocks 0 to 199: failed, 50 of 200 blocks \(25 %\), \d s ago$/),
+    '  1 claim that ran out',
+    '  The disk is full.',
+    '  the same command goes on with it',
+  ])
 })
 
 test('blocks that another job takes at this moment are left to it, where that completes them for this one too', async () => {
