@@ -23,7 +23,7 @@ const USERS = [accountOf(0xa11ce), accountOf(0xb0b)] as const
 /** What makes a job long enough for something to happen in the middle of it, to one process or to several; then the node is quick. */
 const SLOW_MS = { one: 100, several: 300, none: 0 } as const
 /** Longer than a busy machine keeps a process from renewing its claims. */
-const CLAIM_TTL_MS = 3_000
+const CLAIM_TTL_MS = 4_000
 const WAIT_DEADLINE_MS = 60_000
 const POLL_MS = 20
 /** What Node made of the sources: half of what a start costs. It knows a source by its content. */
