@@ -22,6 +22,8 @@ import { nameHolder, startWorkers, untilParentGone } from './workers.ts'
 
 /** How far a job is, is asked of the database this often. */
 const PROGRESS_EVERY_MS = 1_000
+/** What the last look at the progress may take. */
+const TELL_DEADLINE_MS = 1_000
 /** What workers have to end by themselves, once everything is complete. */
 const WORKERS_DEADLINE_MS = 30_000
 
@@ -161,9 +163,10 @@ async function shareJob(
     throw error
   } finally {
     await workers.stop()
-    await stopWatching()
-    const share = await store.jobShare(shared.job.id, holder).catch(() => null)
-    log.info({ chain: chain.name, blocks: share }, 'What this process took of the job')
+    // Nothing of this is worth waiting for a database that is away.
+    await within(TELL_DEADLINE_MS, stopWatching())
+    const share = input.signal.aborted ? null : await store.jobShare(shared.job.id, holder).catch(() => null)
+    if (share !== null) log.info({ chain: chain.name, blocks: share }, 'What this process took of the job')
   }
 }
 
