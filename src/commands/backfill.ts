@@ -31,7 +31,7 @@ export function runBackfill(input: CommandInput, options: BackfillOptions): Prom
     const context = app.context(chain.id)
     const wallets = options.wallets.length === 0 ? null : options.wallets
     const to = await resolveEnd(context, options, input.signal)
-    await app.registry.refresh('now')
+    await app.registry.refresh('now', input.signal)
     refuseUntracked(app, options.wallets)
     await takeFinal(app, context, { from: options.fromBlock, to }, wallets, input)
     if (wallets === null && options.toBlock !== 'finalized') await takeRest(app, context, to, input)

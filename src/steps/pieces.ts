@@ -88,7 +88,7 @@ async function commitPiece(context: ChainContext, piece: Piece, signal: AbortSig
   const { chain, registry, store } = context
   const { range, wallets, download, settledHeight } = piece
   for (let attempt = 1; ; attempt += 1) {
-    await registry.refresh()
+    await registry.refresh('newest', signal)
     const registryVersion = registry.version
     const sought = await store.sought()
     // Who was linked meanwhile may take part in transactions of which only the logs are known.
@@ -111,7 +111,6 @@ async function commitPiece(context: ChainContext, piece: Piece, signal: AbortSig
       return written.activities
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'REGISTRY_STALE' || attempt >= MAX_MATCHES) throw error
-      await registry.refresh('now')
     }
   }
 }
