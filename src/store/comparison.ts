@@ -22,6 +22,9 @@ const NEWEST = [50, 1_000, 20_000]
 /** With this share of news among the newest, there may be more behind them. */
 const CROWDED_SHARE = 1 / 4
 
+/** With more news than this, a slice is gone through as a whole. */
+const MANY = 500
+
 /** Where the set stands, in which history of the database. */
 export type SetState = { readonly version: number; readonly history: string }
 
@@ -34,9 +37,16 @@ export function stateOf({ version, history }: StateRow): SetState {
   return { version: Number(version), history }
 }
 
-/** Who owns an address of a user that was not read yet; for the few that several users have. */
+/** A user's address as `indexer.wallets` has it, and in its order, whatever collation the application chose. */
+const addressOf = (sql: Sql | Tx) => sql`lower(wallet_address) collate "default"`
+
+/** Whether it is one. A quantifier that counts to 40 takes seven times as long. */
+const isAddress = (sql: Sql | Tx, address: ReturnType<typeof addressOf>) => sql`
+  length(${address}) = 42 and ${address} ~ '^0x[0-9a-f]+$' and ${address} <> ${ZERO_ADDRESS}`
+
+/** Who owns an address, for the few that several users have. */
 const ownerOf = (sql: Sql, address: ReturnType<Sql>) => sql`
-  (select o.id from users o where lower(o.wallet_address) = ${address} order by o.created_at nulls last, o.id limit 1)`
+  (select id from users where ${addressOf(sql)} = ${address} order by created_at nulls last, id limit 1)`
 
 /** Compares those who signed up last, and what was watched last. One query where nothing is new. */
 export async function compareNewest(sql: Sql): Promise<Compared> {
@@ -44,13 +54,13 @@ export async function compareNewest(sql: Sql): Promise<Compared> {
   for (const limit of NEWEST) {
     const [seen] = await read(sql<SeenRow[]>`
       with newest as materialized (
-        select lower(wallet_address) as address, id from users where created_at is not null order by created_at desc limit ${limit}
+        select ${addressOf(sql)} as address, id from users where created_at is not null order by created_at desc limit ${limit}
       ), watched as materialized (
         select address from indexer.watchlist order by created_at desc limit ${limit}
       ), differing as (
         select n.address from newest n left join indexer.wallets k using (address)
         where (k.address is null or not k.tracked or k.user_id is distinct from n.id)
-          and n.address ~ '^0x[0-9a-f]{40}$' and n.address <> ${ZERO_ADDRESS}
+          and ${isAddress(sql, sql`n.address`)}
           and (k.address is null or not k.tracked or k.user_id is distinct from ${ownerOf(sql, sql`n.address`)})
         union
         select w.address from watched w left join indexer.wallets k using (address) where k.address is null or not k.tracked
@@ -59,7 +69,7 @@ export async function compareNewest(sql: Sql): Promise<Compared> {
       from indexer.registry`)
     if (seen === undefined) return { version: 0, history: '', changed }
     const differing = seen.differing ?? []
-    if (differing.length > 0) changed = (await bringUpToDate(sql, differing)) || changed
+    if (differing.length > 0) changed = (await bringUpToDate(sql, { addresses: differing })) || changed
     if (differing.length < limit * CROWDED_SHARE) return { ...(await stateAfter(sql, seen, differing)), changed }
   }
   return { ...(await loadState(sql)), changed }
@@ -71,11 +81,10 @@ export async function compareSlice(
   after: string,
   limit: number,
 ): Promise<Compared & { readonly upto: string | null }> {
-  // In whatever order the database puts texts: that of digits and small letters is not the same in every language.
   const [seen] = await read(sql<(SeenRow & { upto: string | null })[]>`
     with u as materialized (
-      select lower(wallet_address) as address, id from users where lower(wallet_address) > ${after}
-      order by lower(wallet_address) fetch first ${limit} rows with ties
+      select ${addressOf(sql)} as address, id from users where ${addressOf(sql)} > ${after}
+      order by ${addressOf(sql)} fetch first ${limit} rows with ties
     ), k as materialized (
       select address, user_id, tracked from indexer.wallets where address > ${after}
         and ((select count(*) from u) < ${limit} or address <= (select max(address) from u))
@@ -97,7 +106,7 @@ export async function compareSlice(
       select address from owned u full join k using (address)
       where case
         when u.address is null then k.user_id is not null or (k.tracked and address not in (select address from watched))
-        when k.address is null then address ~ '^0x[0-9a-f]{40}$' and address <> ${ZERO_ADDRESS}
+        when k.address is null then ${isAddress(sql, sql`address`)}
         else u.id is distinct from k.user_id or not k.tracked
       end
       union
@@ -107,7 +116,8 @@ export async function compareSlice(
     from indexer.registry`)
   if (seen === undefined) return { version: 0, history: '', changed: false, upto: null }
   const differing = seen.differing ?? []
-  const changed = differing.length > 0 && (await bringUpToDate(sql, differing))
+  const scope = differing.length > MANY ? { after, upto: seen.upto } : { addresses: differing }
+  const changed = differing.length > 0 && (await bringUpToDate(sql, scope))
   return { ...(await stateAfter(sql, seen, differing)), changed, upto: seen.upto }
 }
 
@@ -130,38 +140,53 @@ function stateAfter(sql: Sql, seen: StateRow, differing: readonly string[]): Set
   return differing.length === 0 ? stateOf(seen) : loadState(sql)
 }
 
+/** Addresses one by one, or all of a slice where many of them differ. */
+type Scope = { readonly addresses: readonly string[] } | { readonly after: string; readonly upto: string | null }
+
+const within = (tx: Tx, column: ReturnType<typeof addressOf>, scope: Scope) => {
+  if ('addresses' in scope) return tx`${column} = any(${scope.addresses as string[]}::text[])`
+  const { after, upto } = scope
+  return upto === null ? tx`${column} > ${after}` : tx`${column} > ${after} and ${column} <= ${upto}`
+}
+
 /** What users and watch-list say of some addresses, where `indexer.wallets` says something else. */
-const differences = (tx: Tx, addresses: readonly string[]) => tx`
+const differences = (tx: Tx, scope: Scope) => tx`
   with owned as (
-    select distinct on (lower(wallet_address)) lower(wallet_address) as address, id as user_id
-    from users where lower(wallet_address) = any(${addresses as string[]}::text[])
-    order by lower(wallet_address), created_at nulls last, id
+    select distinct on (${addressOf(tx)}) ${addressOf(tx)} as address, id as user_id
+    from users where ${within(tx, addressOf(tx), scope)}
+      and ${isAddress(tx, addressOf(tx))}
+    order by ${addressOf(tx)}, created_at nulls last, id
   ), wanted as (
     select address, o.user_id from owned o
-    full join (select address from indexer.watchlist where address = any(${addresses as string[]}::text[])) w using (address)
+    full join (select address from indexer.watchlist where ${within(tx, tx`address`, scope)}) w using (address)
   )
   select address, n.user_id, n.address is not null as tracked,
+    k.address is null as is_new,
     n.address is not null and (k.address is null or not k.tracked) as added,
     k.address is not null and n.user_id is distinct from k.user_id as relinked,
     k.address is null and n.user_id is not null as linked
   from wanted n
-  full join (select * from indexer.wallets where address = any(${addresses as string[]}::text[])) k using (address)
+  full join (select * from indexer.wallets where ${within(tx, tx`address`, scope)}) k using (address)
   where k.address is null
     or k.tracked is distinct from (n.address is not null)
     or (n.address is not null and k.user_id is distinct from n.user_id)`
 
 /** @returns whether anything differed */
-async function bringUpToDate(sql: Sql, addresses: readonly string[]): Promise<boolean> {
+async function bringUpToDate(sql: Sql, scope: Scope): Promise<boolean> {
   return inTransaction(sql, async tx => {
     // Before anything is read: whoever commits blocks meanwhile is either done, and its coverage is seen here, or is refused.
     await tx`select 1 from indexer.registry for update`
-    const { count } = await tx`create temporary table wallet_changes on commit drop as ${differences(tx, addresses)}`
+    const { count } = await tx`create temporary table wallet_changes on commit drop as ${differences(tx, scope)}`
     if (count === 0) return false
+    await tx`update indexer.registry set version = version + 1`
+    // Nobody else writes this table: the lock is held. So no conflict has to be looked for, which costs a third of a first start.
     await tx`
-      with raised as (update indexer.registry set version = version + 1 returning version)
       insert into indexer.wallets (address, user_id, tracked, version)
-      select c.address, c.user_id, c.tracked, r.version from wallet_changes c cross join raised r order by c.address
-      on conflict (address) do update set user_id = excluded.user_id, tracked = excluded.tracked, version = excluded.version`
+      select c.address, c.user_id, c.tracked, r.version from wallet_changes c cross join indexer.registry r
+      where c.is_new order by c.address`
+    await tx`
+      update indexer.wallets k set user_id = c.user_id, tracked = c.tracked, version = r.version
+      from wallet_changes c cross join indexer.registry r where k.address = c.address and not c.is_new`
     // What was committed before a wallet was in the set is not complete for it.
     await tx`
       delete from indexer.wallet_coverage c using wallet_changes n where c.address = n.address and n.added and not c.covered`

@@ -131,11 +131,12 @@ export function createRegistry(store: RegistryStore, clock: Clock): Registry {
       const began = clock.monotonic()
       const isUrgent = isAsked && began >= restUntil
       if (isUrgent) after = ''
+      const isDue = () => !signal.aborted && (isUrgent || clock.monotonic() - began < ROUND_SHARE_MS)
       do {
         const seen = await store.compareSlice(after, SLICE)
         after = seen.upto ?? ''
         await follow(seen)
-      } while (after !== '' && !signal.aborted && (isUrgent || clock.monotonic() - began < ROUND_SHARE_MS))
+      } while (after !== '' && isDue())
       if (after !== '') return
       areFew = current().size <= FEW_USERS
       if (!isUrgent) return
