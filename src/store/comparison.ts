@@ -12,6 +12,7 @@
  */
 
 import { ZERO_ADDRESS } from '../core/types.ts'
+import { AppError } from '../errors.ts'
 import { inTransaction, read, type Sql, type Tx } from './connection.ts'
 import { historyNow } from './history.ts'
 
@@ -28,7 +29,10 @@ const MANY = 500
 /** Where the set stands, in which history of the database. */
 export type SetState = { readonly version: number; readonly history: string }
 
-export type Compared = SetState & { readonly changed: boolean }
+export type Compared = SetState & {
+  /** How many wallets were changed. */
+  readonly changes: number
+}
 
 type StateRow = { version: string; history: string }
 type SeenRow = StateRow & { differing: string[] | null }
@@ -50,7 +54,7 @@ const ownerOf = (sql: Sql, address: ReturnType<Sql>) => sql`
 
 /** Compares those who signed up last, and what was watched last. One query where nothing is new. */
 export async function compareNewest(sql: Sql): Promise<Compared> {
-  let changed = false
+  let changes = 0
   for (const limit of NEWEST) {
     const [seen] = await read(sql<SeenRow[]>`
       with newest as materialized (
@@ -67,20 +71,31 @@ export async function compareNewest(sql: Sql): Promise<Compared> {
       )
       select version, ${historyNow(sql)} as history, (select array_agg(address) from differing) as differing
       from indexer.registry`)
-    if (seen === undefined) return { version: 0, history: '', changed }
+    if (seen === undefined) return { version: 0, history: '', changes }
     const differing = seen.differing ?? []
-    if (differing.length > 0) changed = (await bringUpToDate(sql, { addresses: differing })) || changed
-    if (differing.length < limit * CROWDED_SHARE) return { ...(await stateAfter(sql, seen, differing)), changed }
+    if (differing.length > 0) changes += await bringUpToDate(sql, { addresses: differing })
+    if (differing.length < limit * CROWDED_SHARE) return { ...(await stateAfter(sql, seen, differing)), changes }
   }
-  return { ...(await loadState(sql)), changed }
+  return { ...(await loadState(sql)), changes }
 }
 
-/** One slice, in the order of the addresses. @returns `upto`: where the next one begins; null: this was the last */
+/**
+ * One slice, in the order of the addresses.
+ *
+ * @param mostDiffer is expected, so that they are changed without being looked at first: a set that is filled for the first time
+ * @returns `upto`: where the next one begins; null: this was the last
+ */
 export async function compareSlice(
   sql: Sql,
   after: string,
   limit: number,
+  mostDiffer = false,
 ): Promise<Compared & { readonly upto: string | null }> {
+  if (mostDiffer) {
+    const upto = await endOfSlice(sql, after, limit)
+    const changes = await bringUpToDate(sql, { after, upto })
+    return { ...(await loadState(sql)), changes, upto }
+  }
   const [seen] = await read(sql<(SeenRow & { upto: string | null })[]>`
     with u as materialized (
       select ${addressOf(sql)} as address, id from users where ${addressOf(sql)} > ${after}
@@ -114,19 +129,36 @@ export async function compareSlice(
     )
     select version, ${historyNow(sql)} as history, (select upto from bound) as upto, (select array_agg(address) from differing) as differing
     from indexer.registry`)
-  if (seen === undefined) return { version: 0, history: '', changed: false, upto: null }
+  if (seen === undefined) return { version: 0, history: '', changes: 0, upto: null }
   const differing = seen.differing ?? []
   const scope = differing.length > MANY ? { after, upto: seen.upto } : { addresses: differing }
-  const changed = differing.length > 0 && (await bringUpToDate(sql, scope))
-  return { ...(await stateAfter(sql, seen, differing)), changed, upto: seen.upto }
+  const changes = differing.length === 0 ? 0 : await bringUpToDate(sql, scope)
+  return { ...(await stateAfter(sql, seen, differing)), changes, upto: seen.upto }
 }
 
-/** Compares all users and the watch-list. @returns the version of the set */
-export async function syncWallets(sql: Sql): Promise<number> {
-  for (let after = ''; ; ) {
-    const { upto, version } = await compareSlice(sql, after, LARGE_SLICE)
-    if (upto === null) return version
-    after = upto
+async function endOfSlice(sql: Sql, after: string, limit: number): Promise<string | null> {
+  const [end] = await read(sql<{ upto: string | null }[]>`
+    with u as (
+      select ${addressOf(sql)} as address from users where ${addressOf(sql)} > ${after}
+      order by ${addressOf(sql)} fetch first ${limit} rows with ties
+    ), k as (
+      select address from indexer.wallets where address > ${after} order by address limit ${limit}
+    )
+    select least(
+      (select max(address) from u having count(*) >= ${limit}), (select max(address) from k having count(*) >= ${limit})
+    ) as upto`)
+  return end?.upto ?? null
+}
+
+/** Compares all users and the watch-list. @returns where the set stands then */
+export async function compareAll(sql: Sql, signal?: AbortSignal): Promise<SetState> {
+  let mostDiffer = false
+  for (let place = ''; ; ) {
+    if (signal?.aborted) throw new AppError('ABORTED', 'Stopped while all users were compared.')
+    const { upto, changes, ...state } = await compareSlice(sql, place, LARGE_SLICE, mostDiffer)
+    if (upto === null) return state
+    place = upto
+    mostDiffer = changes > LARGE_SLICE / 2
   }
 }
 
@@ -171,13 +203,13 @@ const differences = (tx: Tx, scope: Scope) => tx`
     or k.tracked is distinct from (n.address is not null)
     or (n.address is not null and k.user_id is distinct from n.user_id)`
 
-/** @returns whether anything differed */
-async function bringUpToDate(sql: Sql, scope: Scope): Promise<boolean> {
+/** @returns how many differed */
+async function bringUpToDate(sql: Sql, scope: Scope): Promise<number> {
   return inTransaction(sql, async tx => {
     // Before anything is read: whoever commits blocks meanwhile is either done, and its coverage is seen here, or is refused.
     await tx`select 1 from indexer.registry for update`
     const { count } = await tx`create temporary table wallet_changes on commit drop as ${differences(tx, scope)}`
-    if (count === 0) return false
+    if (count === 0) return 0
     await tx`update indexer.registry set version = version + 1`
     // Nobody else writes this table: the lock is held. So no conflict has to be looked for, which costs a third of a first start.
     await tx`
@@ -201,6 +233,6 @@ async function bringUpToDate(sql: Sql, scope: Scope): Promise<boolean> {
         and exists (select 1 from wallet_activity a where a.wallet_address = n.address and a.block_hash is not null)
       order by n.address
       on conflict (address) do update set queued_at = excluded.queued_at`
-    return true
+    return count
   })
 }

@@ -15,7 +15,7 @@ import { inTransaction, read, type Sql, type Tx, wrapStoreError } from './connec
 import { historyNow } from './history.ts'
 import { rederiveTransactions } from './transactions.ts'
 
-const LOAD_BATCH = 20_000
+const LOAD_BATCH = 5_000
 const CHANGES_BATCH = 5_000
 const LINK_BATCH = 5_000
 const REDERIVE_BATCH = 500
@@ -105,14 +105,27 @@ export async function holdRegistry(tx: Tx, version: number): Promise<void> {
 
 /**
  * Queues wallets whose activities have lost their owner: it was a former one, who is deleted now, so that the set did not change.
+ * It goes from one wallet to the next through an index of rows without an owner: their number is that of watched wallets, not of rows.
  *
  * @returns how many
  */
 export async function queueOwnerless(sql: Sql): Promise<number> {
   const queued = await read(sql`
+    with recursive ownerless (address) as (
+      (
+        select wallet_address from wallet_activity where user_id is null and block_hash is not null
+        order by wallet_address limit 1
+      )
+      union all
+      select (
+        select a.wallet_address from wallet_activity a
+        where a.user_id is null and a.block_hash is not null and a.wallet_address > o.address
+        order by a.wallet_address limit 1
+      ) from ownerless o where o.address is not null
+    )
     insert into indexer.attribution_queue (address, queued_at)
-    select distinct w.address, clock_timestamp() from wallet_activity a join indexer.wallets w on w.address = a.wallet_address
-    where a.user_id is null and a.block_hash is not null and w.tracked and w.user_id is not null
+    select o.address, clock_timestamp() from ownerless o join indexer.wallets w using (address)
+    where w.tracked and w.user_id is not null
     on conflict (address) do nothing
     returning 1`)
   return queued.length

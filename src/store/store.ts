@@ -74,7 +74,13 @@ export type Store = {
   compareNewest(): Promise<comparison.Compared>
   /** Compares so many users, in the order of the addresses. @returns `upto`: after what the next slice begins; null: it was the last */
   compareSlice(after: string, limit: number): Promise<comparison.Compared & { readonly upto: string | null }>
-  /** Compares all users and the watch-list. @returns the version of the set of tracked wallets */
+  /**
+   * Compares all users and the watch-list, slice by slice: seconds for a million. @returns the set's version then
+   *
+   * @throws AppError ABORTED between two slices
+   */
+  compareAll(signal?: AbortSignal): Promise<comparison.SetState>
+  /** The same. @returns the version of the set of tracked wallets */
   syncWallets(): Promise<number>
   /** Brings a reader from a state of the set to the present one, which is returned: by its changes where these lead there, else whole. */
   readWallets(since: comparison.SetState, reader: registry.SetReader): Promise<comparison.SetState>
@@ -164,7 +170,8 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     differingWallets: chainId => coverage.loadDifferingWallets(sql, chainId),
     compareNewest: () => comparison.compareNewest(sql),
     compareSlice: (after, limit) => comparison.compareSlice(sql, after, limit),
-    syncWallets: () => comparison.syncWallets(sql),
+    compareAll: signal => comparison.compareAll(sql, signal),
+    syncWallets: async () => (await comparison.compareAll(sql)).version,
     readWallets: (since, reader) => registry.readWallets(sql, since, reader),
     loadWallets: sinceVersion => registry.loadWallets(sql, sinceVersion),
     attributeNextWallet: chains => registry.attributeNextWallet(sql, chains),

@@ -19,8 +19,6 @@ import type { SetState, Store } from '../store/store.ts'
 
 /** So few users are all compared every time: that costs no more than looking for the newest. */
 const FEW_USERS = 200
-/** When all are wanted at once. */
-const LARGE_SLICE = 20_000
 /** Users of a slice of the rounds. */
 const SLICE = 4_000
 /** How long one call may go on with a round that nobody waits for: a twentieth of a second, of each second. */
@@ -51,7 +49,7 @@ export type Registry = {
   compareOn(signal: AbortSignal): Promise<void>
 }
 
-type RegistryStore = Pick<Store, 'compareNewest' | 'compareSlice' | 'readWallets'>
+type RegistryStore = Pick<Store, 'compareNewest' | 'compareSlice' | 'compareAll' | 'readWallets'>
 
 export function createRegistry(store: RegistryStore, clock: Clock): Registry {
   const { follow, current, state } = createFollowedSet(store)
@@ -70,17 +68,12 @@ export function createRegistry(store: RegistryStore, clock: Clock): Registry {
   const lookAtNewest = async () => {
     const seen = areFew ? await store.compareSlice('', FEW_USERS) : await store.compareNewest()
     if ('upto' in seen && seen.upto !== null) areFew = false
-    if (seen.changed) foundAt = clock.monotonic()
+    if (seen.changes > 0) foundAt = clock.monotonic()
     await follow(seen)
   }
 
   const compareAll = async (signal?: AbortSignal) => {
-    for (let place: string | null = ''; place !== null; ) {
-      if (signal?.aborted) throw new AppError('ABORTED', 'Stopped while all users were compared.')
-      const seen = await store.compareSlice(place, LARGE_SLICE)
-      place = seen.upto
-      if (place === null) await follow(seen)
-    }
+    await follow(await store.compareAll(signal))
     isFirst = false
     areFew = current().size <= FEW_USERS
   }

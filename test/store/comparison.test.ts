@@ -185,24 +185,24 @@ async function addMany(count: number): Promise<void> {
 describe('the look at the newest', () => {
   test('finds who signed up and what is watched, however many they are, and touches nothing where nothing is new', async () => {
     await addMany(MANY_USERS)
-    expect(await store.compareNewest()).toMatchObject({ changed: true })
+    expect(await store.compareNewest()).toMatchObject({ changes: MANY_USERS })
     expect(Object.keys(await readTracked())).toHaveLength(MANY_USERS)
     const alice = await addUser(database.sql, ALICE.toUpperCase().replace('X', 'x'))
     await store.addToWatchlist(BOB, null)
-    const { changed, version } = await store.compareNewest()
-    expect(changed).toBe(true)
+    const { changes, version } = await store.compareNewest()
+    expect(changes).toBe(2)
     expect(await readTracked()).toMatchObject({ [ALICE]: alice, [BOB]: null })
-    expect(await store.compareNewest()).toMatchObject({ changed: false, version })
+    expect(await store.compareNewest()).toMatchObject({ changes: 0, version })
   })
 
   test('is blind for one who committed late, and a younger one with the same address is no news', async () => {
     await addMany(MANY_USERS)
     await store.syncWallets()
     await database.sql`insert into users (wallet_address, created_at) values (${ALICE}, '2020-01-01')`
-    expect(await store.compareNewest()).toMatchObject({ changed: false })
+    expect(await store.compareNewest()).toMatchObject({ changes: 0 })
     expect(await store.syncWallets()).toBeGreaterThan(0)
     await addUser(database.sql, `0x${ALICE.slice(2).toUpperCase()}`)
-    expect(await store.compareNewest()).toMatchObject({ changed: false })
+    expect(await store.compareNewest()).toMatchObject({ changes: 0 })
     expect(await readTracked()).toEqual(await readWanted())
   })
 })
