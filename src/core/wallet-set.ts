@@ -72,7 +72,10 @@ const PAIRS = Array.from({ length: 256 }, (_, value) => value.toString(16).padSt
 /** @param expected how many wallets are to come, as far as that is known */
 export function createWalletSet(expected = 0): WalletSet {
   const firstSlots = Math.max(MIN_SLOTS, Math.ceil(expected / 2 ** TABLE_BITS / EXPECTED_LOAD))
-  const tables: (Table | undefined)[] = Array.from({ length: 2 ** TABLE_BITS }, () => undefined)
+  // All of them now, where they will be needed: among what is thrown away while they fill, they would keep it from being given back.
+  const tables: (Table | undefined)[] = Array.from({ length: 2 ** TABLE_BITS }, () =>
+    expected === 0 ? undefined : createTable(firstSlots),
+  )
   let filter = createFilter(FILTER_DIGITS)
   /** The wallet that is asked for, and the id that goes with it. */
   const words = new Int32Array(SLOT_WORDS)
