@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- requests|backfill|registry|live …] [--live-minutes N] [--live-blocks N] [--blocks N] [--users N]`, and
+ * `npm run bench [-- requests|backfill|native|registry|live …] [--live-minutes N] [--live-blocks N] [--blocks N] [--users N]`, and
  * `npm run bench -- table`
  *
  * Runs workloads one after the other, prints what was measured beside its bar, and keeps it in `results.json`; `table` prints what is
@@ -11,6 +11,7 @@ import { createProgress } from '../../src/ops/progress.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { measureBackfill } from './backfill.ts'
 import { measureLive } from './live.ts'
+import { measureNative } from './native.ts'
 import { measureRegistry } from './registry.ts'
 import { formatKept, formatRows, keep, load, type Section } from './report.ts'
 import { measureRequests, type Progress } from './requests.ts'
@@ -61,10 +62,11 @@ function tell(line: string): void {
 const WORKLOADS: Readonly<Record<string, (stage: Stage) => Promise<Section>>> = {
   requests: stage => measureRequests(stage, { liveBlocks, backfillBlocks: countedBlocks, progress }),
   backfill: stage => measureBackfill(stage, { blocks: historyBlocks, progress, tell }),
+  native: () => Promise.resolve(measureNative()),
   registry: stage => measureRegistry(stage, { users, blocks: turnBlocks, tell }),
   live: stage => measureLive(stage, { minutes: liveMinutes, progress }),
 }
-const BY_DEFAULT = ['requests', 'backfill', 'registry']
+const BY_DEFAULT = ['requests', 'backfill', 'native', 'registry']
 
 if (positionals[0] === 'table') {
   tell(await formatKept())
