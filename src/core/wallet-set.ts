@@ -69,8 +69,11 @@ const DIGITS = new Int8Array(2 ** 16).fill(-1)
 for (const [value, digit] of Array.from('0123456789abcdef').entries()) DIGITS[digit.charCodeAt(0)] = value
 const PAIRS = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0'))
 
-/** @param expected how many wallets are to come, as far as that is known */
-export function createWalletSet(expected = 0): WalletSet {
+/**
+ * @param expected how many wallets are to come, as far as that is known
+ * @param wideFrom so many set too many bits of the small filter
+ */
+export function createWalletSet(expected = 0, wideFrom = WIDE_FROM_WALLETS): WalletSet {
   const firstSlots = Math.max(MIN_SLOTS, Math.ceil(expected / 2 ** TABLE_BITS / EXPECTED_LOAD))
   // All of them now, where they will be needed: among what is thrown away while they fill, they would keep it from being given back.
   const tables: (Table | undefined)[] = Array.from({ length: 2 ** TABLE_BITS }, () =>
@@ -118,7 +121,7 @@ export function createWalletSet(expected = 0): WalletSet {
       if (table.count + 1 > table.slots * MAX_LOAD) grow(table)
       table.count += 1
       size += 1
-      if (size === WIDE_FROM_WALLETS && filter.mask < WIDE_MASK) widenFilter()
+      if (size === wideFrom && filter.mask < WIDE_MASK) widenFilter()
       addToFilter(filter, words[ADDRESS_WORDS - 1] ?? 0)
     }
     const slot = found < 0 ? freeSlot(table, hash) : found

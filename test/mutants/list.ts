@@ -105,8 +105,8 @@ const SWEEP_EVERY_BEATS = 1_000_000`,
   {
     name: 'of two users with one address any is taken for the owner',
     file: 'src/store/comparison.ts',
-    find: 'where not s.shared or s.id =',
-    replace: 'where true or s.id =',
+    find: 'order by ${addressOf(tx)}, created_at nulls last, id',
+    replace: 'order by ${addressOf(tx)}, id',
     tests: ['test/store/comparison.test.ts'],
   },
   {

@@ -223,22 +223,61 @@ describe('a registry of many users', () => {
     expect(registry.version).toBe(await store.syncWallets())
   })
 
-  test('finds who was deleted or changed wallets at once when it is told, else in its rounds', async () => {
-    await addMany(MANY_USERS)
-    const alice = await addUser(database.sql, ALICE)
-    const bob = await addUser(database.sql, BOB)
-    const registry = createRegistry(store, systemClock)
+  test('finds who was deleted or changed wallets at once when it is told, else in its rounds, a slice at a time', async () => {
+    // Several slices, and a clock by which each of them uses up the time that nobody waits for.
+    await addMany(3 * MANY_USERS * 4)
+    const last = `0x${'f'.repeat(39)}e` as const
+    const second = `0x${'f'.repeat(40)}` as const
+    const one = await addUser(database.sql, last)
+    const two = await addUser(database.sql, second)
+    let now = 0
+    const registry = createRegistry(store, { ...systemClock, monotonic: () => (now += 100) })
     await registry.refresh()
-    await database.sql`delete from users where id = ${alice}`
+    await database.sql`delete from users where id = ${one}`
     await registry.refresh()
-    expect(registry.isTracked(ALICE)).toBe(true)
+    expect(registry.isTracked(last)).toBe(true)
     registry.hint()
     await registry.compareOn(never)
-    expect(registry.isTracked(ALICE)).toBe(false)
+    expect(registry.isTracked(last)).toBe(false)
     // Nobody tells: as behind a pooler. It has to come round.
-    await database.sql`update users set wallet_address = ${CAROL} where id = ${bob}`
-    for (let call = 0; call < MANY_USERS && registry.isTracked(BOB); call += 1) await registry.compareOn(never)
-    expect(registry.ownerOf(CAROL)).toBe(bob)
+    await database.sql`update users set wallet_address = ${CAROL} where id = ${two}`
+    await registry.compareOn(never)
+    expect(registry.isTracked(second)).toBe(true)
+    for (let call = 0; call < 2 * 3 && registry.isTracked(second); call += 1) await registry.compareOn(never)
+    expect(registry.ownerOf(CAROL)).toBe(two)
+  })
+
+  test('asks for a round only where what it was told of is not what the look found, and rests after it', async () => {
+    await addMany(3 * MANY_USERS * 4)
+    const slices: string[] = []
+    let now = 0
+    const registry = createRegistry(
+      {
+        ...store,
+        compareSlice: async (after, limit) => {
+          slices.push(after)
+          return store.compareSlice(after, limit)
+        },
+      },
+      { ...systemClock, monotonic: () => (now += 100) },
+    )
+    await registry.refresh()
+    const callsAfter = async (change: () => Promise<unknown>) => {
+      slices.length = 0
+      await change()
+      registry.hint()
+      await registry.compareOn(never)
+      return slices.length
+    }
+    const changeSomebody = () =>
+      database.sql`update users set handle = 'x' || id where id = (select min(id::text)::uuid from users)`
+    expect(await callsAfter(() => addUser(database.sql, ALICE))).toBe(1)
+    now += 10_000
+    expect(await callsAfter(changeSomebody)).toBe(4)
+    // Told again and again: it goes on slowly until it has rested, then makes the round that was asked for.
+    expect(await callsAfter(changeSomebody)).toBe(1)
+    now += 10_000
+    expect(await callsAfter(() => Promise.resolve())).toBe(4)
   })
 
   test('takes in what another process found, and reads all anew where the history is another', async () => {
