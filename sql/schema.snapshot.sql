@@ -426,9 +426,15 @@ CREATE INDEX user_transactions_timestamp_idx ON public.user_transactions USING b
 
 CREATE INDEX user_transactions_user_id_idx ON public.user_transactions USING btree (user_id);
 
+CREATE INDEX users_indexer_created ON public.users USING btree (created_at);
+
+CREATE INDEX users_indexer_lower_address ON public.users USING btree (lower((wallet_address)::text)) INCLUDE (wallet_address, id);
+
 CREATE INDEX wallet_activity_activity_type_idx ON public.wallet_activity USING btree (activity_type);
 
 CREATE INDEX wallet_activity_indexer_block ON public.wallet_activity USING btree (chain_id, block_number) WHERE (block_hash IS NOT NULL);
+
+CREATE INDEX wallet_activity_indexer_ownerless ON public.wallet_activity USING btree (wallet_address) WHERE ((user_id IS NULL) AND (block_hash IS NOT NULL));
 
 CREATE INDEX wallet_activity_indexer_tx_hash ON public.wallet_activity USING btree (tx_hash) WHERE (block_hash IS NOT NULL);
 

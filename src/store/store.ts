@@ -11,12 +11,13 @@ import type { PendingRow } from '../core/pending.ts'
 import type { Ranges } from '../core/range.ts'
 import type { Address, Hash, Header } from '../core/types.ts'
 import type { SurveyResult } from '../core/unseen.ts'
+import type { WalletChange } from '../core/wallet-set.ts'
 import * as checkpoints from './checkpoint.ts'
 import * as claims from './claims.ts'
 import * as commits from './commit.ts'
+import * as comparison from './comparison.ts'
 import { connect, listen, type Sql } from './connection.ts'
 import * as coverage from './coverage.ts'
-import { loadHistory } from './history.ts'
 import * as jobs from './jobs.ts'
 import * as leases from './lease.ts'
 import * as missing from './missing.ts'
@@ -30,6 +31,7 @@ import * as unseen from './unseen.ts'
 
 export type { StoredCheckpoint } from './checkpoint.ts'
 export type { Claim } from './claims.ts'
+export type { SetState } from './comparison.ts'
 export type { Job, JobWorker, OpenJob } from './jobs.ts'
 export type { Lease } from './lease.ts'
 export type { Suspect } from './missing.ts'
@@ -68,11 +70,24 @@ export type Store = {
   /** The wallets whose coverage differs from the set's. */
   differingWallets(chainId: number): Promise<Address[]>
 
-  /** Which history of the database this is: what was remembered of another one may not be true of it. */
-  history(): Promise<string>
-  /** Compares users and watch-list with what is known. @returns the version of the set of tracked wallets */
+  /**
+   * Compares the newest users and watched wallets with the set of tracked wallets. One cheap query where nothing is new; finds nobody
+   * who committed late, was changed or deleted.
+   */
+  compareNewest(): Promise<comparison.Compared>
+  /** Compares so many users, in the order of the addresses. @returns `upto`: after what the next slice begins; null: it was the last */
+  compareSlice(after: string, limit: number): Promise<comparison.Compared & { readonly upto: string | null }>
+  /**
+   * Compares all users and the watch-list, slice by slice: seconds for a million. @returns the set's version then
+   *
+   * @throws AppError ABORTED between two slices
+   */
+  compareAll(signal?: AbortSignal): Promise<comparison.SetState>
+  /** The same. @returns the version of the set of tracked wallets */
   syncWallets(): Promise<number>
-  loadWallets(sinceVersion: number): AsyncGenerator<readonly registry.WalletChange[]>
+  /** Brings a reader from a state of the set to the present one, which is returned: by its changes where these lead there, else whole. */
+  readWallets(since: comparison.SetState, reader: registry.SetReader): Promise<comparison.SetState>
+  loadWallets(sinceVersion: number): AsyncGenerator<readonly WalletChange[]>
   /** @returns false when no wallet waits */
   attributeNextWallet(chains: ReadonlyMap<number, Chain>): Promise<boolean>
   /** Queues wallets whose activities lost the former owner they named. @returns how many */
@@ -170,8 +185,11 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     coverage: chainId => coverage.loadCoverage(sql, chainId),
     walletCoverage: (chainId, address) => coverage.loadWalletCoverage(sql, chainId, address),
     differingWallets: chainId => coverage.loadDifferingWallets(sql, chainId),
-    history: () => loadHistory(sql),
-    syncWallets: () => registry.syncWallets(sql),
+    compareNewest: () => comparison.compareNewest(sql),
+    compareSlice: (after, limit) => comparison.compareSlice(sql, after, limit),
+    compareAll: signal => comparison.compareAll(sql, signal),
+    syncWallets: async () => (await comparison.compareAll(sql)).version,
+    readWallets: (since, reader) => registry.readWallets(sql, since, reader),
     loadWallets: sinceVersion => registry.loadWallets(sql, sinceVersion),
     attributeNextWallet: chains => registry.attributeNextWallet(sql, chains),
     queueOwnerless: () => registry.queueOwnerless(sql),
