@@ -118,9 +118,7 @@ async function scopeOf(
       })
   }
   const wallets = new Set(only.length === 0 ? owners.keys() : only)
-  const differing = new Map<Address, Ranges>()
-  for (const wallet of await store.differingWallets(chain.id))
-    if (owners.has(wallet)) differing.set(wallet, await store.walletCoverage(chain.id, wallet))
+  const differing = new Map([...(await store.differingCoverage(chain.id))].filter(([wallet]) => owners.has(wallet)))
   const set = await store.coverage(chain.id)
   const coverageOf = (wallet: Address) => differing.get(wallet) ?? set
   const covered = intersectRanges(asked, only.length === 0 ? set : mergeRanges(only.flatMap(coverageOf)))

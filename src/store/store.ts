@@ -28,6 +28,7 @@ import * as counts from './totals.ts'
 import * as unseen from './unseen.ts'
 
 export type { StoredCheckpoint } from './checkpoint.ts'
+export type { WalletCoverage } from './coverage.ts'
 export type { Job } from './jobs.ts'
 export type { Lease } from './lease.ts'
 export type { Suspect } from './missing.ts'
@@ -62,8 +63,10 @@ export type Store = {
 
   coverage(chainId: number): Promise<Ranges>
   walletCoverage(chainId: number, address: Address): Promise<Ranges>
-  /** The wallets whose coverage differs from the set's. */
-  differingWallets(chainId: number): Promise<Address[]>
+  /** The same with how it is known, and what is lacking. */
+  walletCompleteness(chainId: number, address: Address): Promise<coverage.WalletCoverage>
+  /** Of each wallet whose coverage differs from the set's. */
+  differingCoverage(chainId: number): Promise<ReadonlyMap<Address, Ranges>>
 
   /** Which history of the database this is: what was remembered of another one may not be true of it. */
   history(): Promise<string>
@@ -152,7 +155,8 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     commitRepair: repair => commits.commitRepair(sql, repair),
     coverage: chainId => coverage.loadCoverage(sql, chainId),
     walletCoverage: (chainId, address) => coverage.loadWalletCoverage(sql, chainId, address),
-    differingWallets: chainId => coverage.loadDifferingWallets(sql, chainId),
+    walletCompleteness: (chainId, address) => coverage.loadWallet(sql, chainId, address),
+    differingCoverage: chainId => coverage.loadWallets(sql, chainId),
     history: () => loadHistory(sql),
     syncWallets: () => registry.syncWallets(sql),
     loadWallets: sinceVersion => registry.loadWallets(sql, sinceVersion),
