@@ -8,7 +8,8 @@
 
 import type { Chain } from '../core/chain.ts'
 import type { PendingRow } from '../core/pending.ts'
-import type { Ranges } from '../core/range.ts'
+import type { Way } from '../core/onboarding.ts'
+import type { Range, Ranges } from '../core/range.ts'
 import type { Address, Hash, Header } from '../core/types.ts'
 import type { SurveyResult } from '../core/unseen.ts'
 import * as checkpoints from './checkpoint.ts'
@@ -16,9 +17,11 @@ import * as commits from './commit.ts'
 import { connect, listen, type Sql } from './connection.ts'
 import * as coverage from './coverage.ts'
 import { loadHistory } from './history.ts'
+import * as internal from './internal-value.ts'
 import * as jobs from './jobs.ts'
 import * as leases from './lease.ts'
 import * as missing from './missing.ts'
+import * as onboarding from './onboarding.ts'
 import * as registry from './registry.ts'
 import { addRequests } from './requests.ts'
 import * as sought from './sought.ts'
@@ -32,9 +35,12 @@ export type { WalletCoverage } from './coverage.ts'
 export type { Job } from './jobs.ts'
 export type { Lease } from './lease.ts'
 export type { Suspect } from './missing.ts'
+export type { Claim, Claims, OnboardingCount, WalletWork } from './onboarding.ts'
+export type { InternalValue } from './internal-value.ts'
 export type { Totals } from './totals.ts'
 export type { Replacement, Unseen } from './unseen.ts'
 export { LEASE_TTL_MS } from './lease.ts'
+export { CLAIM_TTL_MS } from './onboarding.ts'
 
 export type Store = {
   /** How far a chain is committed; null before its first block. */
@@ -67,6 +73,22 @@ export type Store = {
   walletCompleteness(chainId: number, address: Address): Promise<coverage.WalletCoverage>
   /** Of each wallet whose coverage differs from the set's. */
   differingCoverage(chainId: number): Promise<ReadonlyMap<Address, Ranges>>
+
+  /** Claims wallets that lack blocks within bounds, for a while (`CLAIM_TTL_MS`), the newest links first. */
+  claimWallets(claims: onboarding.Claims, bounds: Range, limit: number): Promise<onboarding.Claim[]>
+  /** @returns how many wallets are still claimed; fewer than there were: somebody else took over */
+  renewClaims(claims: onboarding.Claims): Promise<number>
+  releaseClaims(claims: onboarding.Claims): Promise<void>
+  noteWay(claims: onboarding.Claims, addresses: readonly Address[], way: Way, reason: string | null): Promise<void>
+  /** @param message why it failed, without secrets; null: it went well */
+  noteOutcome(claims: onboarding.Claims, addresses: readonly Address[], message: string | null): Promise<void>
+  /** Says that blocks of a wallet are not complete after all. */
+  retractCoverage(chainId: number, address: Address, range: Range): Promise<void>
+  countOnboarding(chainId: number): Promise<onboarding.OnboardingCount>
+  /** What is done about one wallet's past; null: nothing yet. */
+  walletWork(chainId: number, address: Address): Promise<onboarding.WalletWork | null>
+  /** Value that a wallet got or paid inside of transactions, the newest first. */
+  internalValue(chainId: number, address: Address, limit: number): Promise<internal.InternalValue[]>
 
   /** Which history of the database this is: what was remembered of another one may not be true of it. */
   history(): Promise<string>
@@ -157,6 +179,15 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     walletCoverage: (chainId, address) => coverage.loadWalletCoverage(sql, chainId, address),
     walletCompleteness: (chainId, address) => coverage.loadWallet(sql, chainId, address),
     differingCoverage: chainId => coverage.loadWallets(sql, chainId),
+    claimWallets: (claims, bounds, limit) => onboarding.claimWallets(sql, claims, bounds, limit),
+    renewClaims: claims => onboarding.renewClaims(sql, claims),
+    releaseClaims: claims => onboarding.releaseClaims(sql, claims),
+    noteWay: (claims, addresses, way, reason) => onboarding.noteWay(sql, claims, addresses, way, reason),
+    noteOutcome: (claims, addresses, message) => onboarding.noteOutcome(sql, claims, addresses, message),
+    retractCoverage: (chainId, address, range) => onboarding.retract(sql, chainId, address, range),
+    countOnboarding: chainId => onboarding.countOnboarding(sql, chainId),
+    walletWork: (chainId, address) => onboarding.loadWork(sql, chainId, address),
+    internalValue: (chainId, address, limit) => internal.loadInternal(sql, chainId, address, limit),
     history: () => loadHistory(sql),
     syncWallets: () => registry.syncWallets(sql),
     loadWallets: sinceVersion => registry.loadWallets(sql, sinceVersion),
