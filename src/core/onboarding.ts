@@ -3,8 +3,10 @@
  * can be all of it.
  */
 
+import { transactionOutcome } from './decode/outcome.ts'
+import { createdContract } from './interest.ts'
 import type { Range, Ranges } from './range.ts'
-import type { Address, Block } from './types.ts'
+import type { Address, Block, Hash } from './types.ts'
 
 export type Way = 'filtered' | 'whole'
 
@@ -93,23 +95,25 @@ function filteredCalls(blocks: number, sent: readonly number[]): number {
 
 // ── Whether it is all ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/**
- * The next nonce of a wallet after a block, or null if a nonce is missing before one that was used in it: then a block was passed over.
- *
- * A nonce is used up by a transaction that the wallet sent, or by an authorization (EIP-7702) that it signed. Which of the latter took
- * effect is not known here: they may fill a place and need not.
- */
-export function nonceAfter(block: Block, wallet: Address, next: number): number | null {
-  const used = new Set<number>()
-  const sent: number[] = []
-  for (const { from, nonce, authorizations } of block.transactions) {
-    if (from === wallet) {
-      used.add(nonce)
-      sent.push(nonce)
-    }
-    for (const { authority, nonce: signed } of authorizations) if (authority === wallet) used.add(Number(signed))
-  }
-  let after = next
-  while (used.has(after)) after += 1
-  return sent.some(nonce => nonce >= after) ? null : after
+/** Whether a wallet sends something in a block, or is paid by a transaction itself. */
+export function movesNative(block: Block, wallet: Address): boolean {
+  return block.transactions.some((transaction, index) => {
+    if (transaction.from === wallet) return true
+    if (transaction.value === 0n || (transaction.to ?? createdContract(transaction)) !== wallet) return false
+    const receipt = block.receipts[index]
+    return receipt !== undefined && transactionOutcome(transaction, receipt) === true
+  })
+}
+
+/** What a plain transfer costs: with no more than that, no code ran. */
+const PLAIN_GAS = 21_000n
+
+/** The only transaction of a block in which code can have run and its effects stayed; null where there are several or it is not known. */
+export function onlyCall({ transactions, receipts }: Block): Hash | null {
+  const candidates = transactions.filter((_, index) => {
+    const receipt = receipts[index]
+    if (receipt === undefined || receipt.succeeded === false) return receipt === undefined
+    return receipt.gasUsed === null || receipt.gasUsed > PLAIN_GAS
+  })
+  return candidates.length === 1 ? (candidates[0]?.hash ?? null) : null
 }

@@ -130,20 +130,20 @@ export async function addWalletCoverage(
   await insertWalletRows(tx, chainId, rows)
 }
 
-/** What was said to be complete for one wallet is not: it is lacking again. */
-export async function retractCoverage(tx: Tx, chainId: number, address: Address, range: Range): Promise<void> {
+/** Takes back what was found for a wallet by filtered questions: it is lacking again. */
+export async function retractFiltered(tx: Tx, chainId: number, address: Address): Promise<void> {
   await lockWallets(tx, chainId)
   const rows = await tx<WalletRow[]>`
-    delete from indexer.wallet_coverage where chain_id = ${chainId} and address = ${address}
+    delete from indexer.wallet_coverage
+    where chain_id = ${chainId} and address = ${address} and (not covered or verification in ('filtered', 'witnessed'))
     returning address, covered, from_block, to_block, verification`
-  const own = rows.filter(({ covered }) => covered).map(toProved)
-  const lacking = rangesOf([...rows.filter(({ covered }) => !covered).map(toProved), range])
-  await insertWalletRows(tx, chainId, [
-    ...own.flatMap(each =>
-      subtractRanges([each], [range]).map(part => ({ ...part, proof: each.proof, address, covered: true })),
-    ),
-    ...lacking.map(each => ({ ...each, proof: 'basic' as const, address, covered: false })),
-  ])
+  const lacking = rangesOf(rows.map(toProved))
+  if (lacking.length === 0) return
+  await insertWalletRows(
+    tx,
+    chainId,
+    lacking.map(each => ({ ...each, proof: 'basic' as const, address, covered: false })),
+  )
 }
 
 async function insertWalletRows(

@@ -11,14 +11,14 @@ import { intersectRanges, mergeRanges, type Range, type Ranges } from '../core/r
 import type { Address } from '../core/types.ts'
 import { rangesOf } from '../core/proof.ts'
 import { inTransaction, read, type Sql } from './connection.ts'
-import { retractCoverage } from './coverage.ts'
+import { retractFiltered } from './coverage.ts'
 
 export const CLAIM_TTL_MS = 30_000
 /** Of an interval that is not final to its end, at least so many blocks have to be: else it is worth the wait. */
 const MIN_FINAL_BLOCKS = 64
 /** After a failure, doubled each time. */
 const FIRST_REST_MS = 5_000
-const MAX_REST_MS = 3_600_000
+const MAX_REST_MS = 600_000
 
 export type Claim = {
   readonly address: Address
@@ -79,6 +79,11 @@ export async function claimWallets(
   return rows.map(row => ({ ...row, lacking: intersectRanges(lacking.get(row.address) ?? [], mergeRanges([bounds])) }))
 }
 
+const toRange = (row: { from_block: string; to_block: string }): Range => ({
+  from: Number(row.from_block),
+  to: Number(row.to_block),
+})
+
 async function loadLacking(
   sql: Sql,
   chainId: number,
@@ -88,10 +93,6 @@ async function loadLacking(
   const rows = await read(sql<{ address: Address; from_block: string; to_block: string }[]>`
     select address, from_block, to_block from indexer.wallet_coverage
     where chain_id = ${chainId} and not covered and address = any(${[...addresses]}::text[])`)
-  const toRange = (row: { from_block: string; to_block: string }) => ({
-    from: Number(row.from_block),
-    to: Number(row.to_block),
-  })
   return new Map(
     [...Map.groupBy(rows, ({ address }) => address)].map(([address, own]) => [address, rangesOf(own.map(toRange))]),
   )
@@ -155,9 +156,17 @@ export async function noteOutcome(
     where ${own}`)
 }
 
-/** Says that blocks of a wallet are not complete after all. */
-export function retract(sql: Sql, chainId: number, address: Address, range: Range): Promise<void> {
-  return inTransaction(sql, tx => retractCoverage(tx, chainId, address, range))
+/** What filtered questions found for a wallet can't be all: it is lacking again. */
+export function retract(sql: Sql, chainId: number, address: Address): Promise<void> {
+  return inTransaction(sql, tx => retractFiltered(tx, chainId, address))
+}
+
+/** Whether a transaction is known that the wallet sent: only a key can, and no contract is ever at its address. */
+export async function hasSent(sql: Sql, address: Address): Promise<boolean> {
+  const rows = await read(sql`
+    select 1 from wallet_activity a join indexer.inclusions i on i.tx_hash = a.tx_hash
+    where a.wallet_address = ${address} and i.sender = ${address} limit 1`)
+  return rows.length > 0
 }
 
 export type OnboardingCount = {

@@ -82,8 +82,10 @@ export type Store = {
   noteWay(claims: onboarding.Claims, addresses: readonly Address[], way: Way, reason: string | null): Promise<void>
   /** @param message why it failed, without secrets; null: it went well */
   noteOutcome(claims: onboarding.Claims, addresses: readonly Address[], message: string | null): Promise<void>
-  /** Says that blocks of a wallet are not complete after all. */
-  retractCoverage(chainId: number, address: Address, range: Range): Promise<void>
+  /** Takes back what filtered questions found for a wallet: its blocks are lacking again. */
+  retractFiltered(chainId: number, address: Address): Promise<void>
+  /** Whether a transaction is known that the wallet sent. */
+  hasSent(address: Address): Promise<boolean>
   countOnboarding(chainId: number): Promise<onboarding.OnboardingCount>
   /** What is done about one wallet's past; null: nothing yet. */
   walletWork(chainId: number, address: Address): Promise<onboarding.WalletWork | null>
@@ -184,7 +186,8 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     releaseClaims: claims => onboarding.releaseClaims(sql, claims),
     noteWay: (claims, addresses, way, reason) => onboarding.noteWay(sql, claims, addresses, way, reason),
     noteOutcome: (claims, addresses, message) => onboarding.noteOutcome(sql, claims, addresses, message),
-    retractCoverage: (chainId, address, range) => onboarding.retract(sql, chainId, address, range),
+    retractFiltered: (chainId, address) => onboarding.retract(sql, chainId, address),
+    hasSent: address => onboarding.hasSent(sql, address),
     countOnboarding: chainId => onboarding.countOnboarding(sql, chainId),
     walletWork: (chainId, address) => onboarding.loadWork(sql, chainId, address),
     internalValue: (chainId, address, limit) => internal.loadInternal(sql, chainId, address, limit),
