@@ -27,8 +27,11 @@ const PART_BLOCKS = 100_000
 const HITS_A_COMMIT = 32
 const BLOCKS_AT_ONCE = 8
 const WALLETS_AT_ONCE = 4
-/** With a larger share of blocks in which something is, they are read as they come. */
+/** With a larger share of blocks in which something is, they are read as they come; and so are very few. */
 const DENSE_SHARE = 0.5
+const FEW_BLOCKS = 4
+/** A stretch of many transactions that is not longer is read among the blocks that were found. */
+const MAX_STRETCH_BLOCKS = 32
 const MAX_MATCHES = 5
 
 /** What a run over some wallets goes by. */
@@ -51,10 +54,10 @@ export async function fillFiltered(run: Run, { range, wallets }: Segment): Promi
   const { context, claims, signal } = run
   const { store, source, chain, log } = context
   await store.noteWay(claims, wallets, 'filtered', null)
-  const natives = new Map<Address, NativeHistory>()
+  const natives = new Map<Address, Known>()
   const find = async (wallet: Address) => {
     const isKey = await store.hasSent(wallet)
-    natives.set(wallet, await findNativeHistory(context, wallet, range, signal, isKey))
+    natives.set(wallet, toKnown(await findNativeHistory(context, wallet, range, signal, isKey)))
   }
   await pMap(wallets, find, { concurrency: WALLETS_AT_ONCE })
   const left: Segment[] = []
@@ -69,7 +72,7 @@ export async function fillFiltered(run: Run, { range, wallets }: Segment): Promi
     const found = named ?? { blocks: [], proof: 'filtered' as const }
     for (const segment of segmentsOf(rest).toReversed()) {
       const hits = hitsOf(segment, found.blocks, natives)
-      if (named === null || hits.length > countBlocks([segment.range]) * DENSE_SHARE) {
+      if (named === null || hits.length + FEW_BLOCKS > countBlocks([segment.range]) * DENSE_SHARE) {
         left.push(segment)
         continue
       }
@@ -95,6 +98,30 @@ export async function fillFiltered(run: Run, { range, wallets }: Segment): Promi
   return { activities, left }
 }
 
+/** What the state of an account tells of a wallet. */
+type Known = Pick<NativeHistory, 'hits' | 'whole' | 'changes'> & {
+  /** Hits of which it tells nothing more: each of a stretch in which there is much. */
+  readonly unplaced: ReadonlySet<number>
+  readonly isDelegated: boolean
+}
+
+function toKnown({ hits, whole, changes }: NativeHistory): Known {
+  const isStretch = ({ range, reason }: NativeHistory['whole'][number]) =>
+    reason === 'dense' && countBlocks([range]) <= MAX_STRETCH_BLOCKS
+  const unplaced = new Set(
+    whole
+      .filter(isStretch)
+      .flatMap(({ range }) => Array.from({ length: countBlocks([range]) }, (_, index) => range.from + index)),
+  )
+  return {
+    hits: [...hits, ...unplaced],
+    whole: whole.filter(each => !isStretch(each)),
+    changes,
+    unplaced,
+    isDelegated: whole.some(({ reason }) => reason === 'delegated'),
+  }
+}
+
 /** What was found can't be all of it. */
 class Contradiction extends Error {
   readonly block: number
@@ -114,7 +141,7 @@ class Contradiction extends Error {
 }
 
 /** What need not be read whole, by wallet. */
-function restOf(natives: ReadonlyMap<Address, NativeHistory>, part: Range): Map<Address, Ranges> {
+function restOf(natives: ReadonlyMap<Address, Known>, part: Range): Map<Address, Ranges> {
   const rest = new Map<Address, Ranges>()
   for (const [wallet, { whole }] of natives) {
     const own = subtractRanges([part], mergeRanges(whole.map(each => each.range)))
@@ -124,17 +151,13 @@ function restOf(natives: ReadonlyMap<Address, NativeHistory>, part: Range): Map<
 }
 
 /** Blocks of a segment in which something is, ascending. */
-function hitsOf(
-  { range, wallets }: Segment,
-  named: readonly number[],
-  natives: ReadonlyMap<Address, NativeHistory>,
-): number[] {
+function hitsOf({ range, wallets }: Segment, named: readonly number[], natives: ReadonlyMap<Address, Known>): number[] {
   const all = [...named, ...wallets.flatMap(wallet => natives.get(wallet)?.hits ?? [])]
   return [...new Set(all.filter(number => range.from <= number && number <= range.to))].toSorted((a, b) => a - b)
 }
 
 /** The reason why a wallet's blocks have to be read, where most of them have to. */
-async function noteReasons({ context, claims }: Run, natives: ReadonlyMap<Address, NativeHistory>): Promise<void> {
+async function noteReasons({ context, claims }: Run, natives: ReadonlyMap<Address, Known>): Promise<void> {
   for (const [wallet, { whole }] of natives) {
     const longest = whole.toSorted((a, b) => countBlocks([b.range]) - countBlocks([a.range]))[0]
     if (longest !== undefined) await context.store.noteWay(claims, [wallet], 'whole', longest.reason)
@@ -146,7 +169,7 @@ type Piece = {
   readonly hits: readonly number[]
   readonly wanted: WantedLogs
   readonly named: ReadonlySet<number>
-  readonly natives: ReadonlyMap<Address, NativeHistory>
+  readonly natives: ReadonlyMap<Address, Known>
   readonly proof: Proof
 }
 
@@ -193,14 +216,14 @@ async function explain(
   const native = natives.get(wallet)
   const change = native?.changes.find(each => each.block === block.number)
   if (change === undefined) {
-    if (movesNative(block, wallet)) throw new Contradiction(block.number, [wallet], 'inconsistent')
+    const isPlaced = native?.unplaced.has(block.number) !== true
+    if (isPlaced && movesNative(block, wallet)) throw new Contradiction(block.number, [wallet], 'inconsistent')
     return []
   }
   const { before, after } = change
   if (before === null || after === null) return []
-  const isDelegated = native?.whole.some(({ reason }) => reason === 'delegated') ?? false
   const judge = (dues: Parameters<typeof explainBlock>[3]) =>
-    explainBlock(block, wallet, { before, after }, dues, isDelegated)
+    explainBlock(block, wallet, { before, after }, dues, native?.isDelegated === true)
   const plain = judge({ feesPaid: 0n, withdrawals: 0n, reward: 0n })
   if (!plain.fits) throw new Contradiction(block.number, [wallet], 'inconsistent')
   // Paid by transactions alone: nothing is left to be explained.

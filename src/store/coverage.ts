@@ -72,8 +72,10 @@ export async function loadWallets(sql: Sql, chainId: number): Promise<Map<Addres
 function coverageOf(set: readonly ProvedRange[], rows: readonly WalletRow[]): WalletCoverage {
   const lacking = rangesOf(rows.filter(row => !row.covered).map(toProved))
   const own = rows.filter(row => row.covered).map(toProved)
-  const ofSet = set.flatMap(range => subtractRanges([range], lacking).map(part => ({ ...part, proof: range.proof })))
-  return { complete: own.reduce<readonly ProvedRange[]>(addProved, ofSet), lacking }
+  // What was filled later is known as well as it was filled, and not as the set is.
+  const apart = rangesOf([...lacking, ...own])
+  const ofSet = set.flatMap(range => subtractRanges([range], apart).map(part => ({ ...part, proof: range.proof })))
+  return { complete: mergeProved([...own, ...ofSet]), lacking }
 }
 
 /** Adds a range to the tracked set's coverage. The common case, the next block, touches one row. */

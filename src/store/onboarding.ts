@@ -13,7 +13,7 @@ import { rangesOf } from '../core/proof.ts'
 import { inTransaction, read, type Sql } from './connection.ts'
 import { retractFiltered } from './coverage.ts'
 
-export const CLAIM_TTL_MS = 30_000
+export const CLAIM_TTL_MS = 12_000
 /** Of an interval that is not final to its end, at least so many blocks have to be: else it is worth the wait. */
 const MIN_FINAL_BLOCKS = 64
 /** After a failure, doubled each time. */
