@@ -224,3 +224,10 @@ export async function loadWork(sql: Sql, chainId: number, address: Address): Pro
     restsSeconds: row.rests === null || row.rests <= 0 ? null : row.rests,
   }
 }
+
+/** A wallet as it is tracked now; null: it is not. */
+export async function loadTracked(sql: Sql, address: Address): Promise<{ readonly userId: string | null } | null> {
+  const [row] = await read(sql<{ user_id: string | null }[]>`
+    select user_id from indexer.wallets where address = ${address} and tracked`)
+  return row === undefined ? null : { userId: row.user_id }
+}

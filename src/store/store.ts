@@ -89,6 +89,8 @@ export type Store = {
   countOnboarding(chainId: number): Promise<onboarding.OnboardingCount>
   /** What is done about one wallet's past; null: nothing yet. */
   walletWork(chainId: number, address: Address): Promise<onboarding.WalletWork | null>
+  /** A wallet as it was tracked at the last comparison; null: it was not. */
+  trackedWallet(address: Address): Promise<{ readonly userId: string | null } | null>
   /** Value that a wallet got or paid inside of transactions, the newest first. */
   internalValue(chainId: number, address: Address, limit: number): Promise<internal.InternalValue[]>
 
@@ -190,6 +192,7 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     hasSent: address => onboarding.hasSent(sql, address),
     countOnboarding: chainId => onboarding.countOnboarding(sql, chainId),
     walletWork: (chainId, address) => onboarding.loadWork(sql, chainId, address),
+    trackedWallet: address => onboarding.loadTracked(sql, address),
     internalValue: (chainId, address, limit) => internal.loadInternal(sql, chainId, address, limit),
     history: () => loadHistory(sql),
     syncWallets: () => registry.syncWallets(sql),
