@@ -59,6 +59,8 @@ export type Scene = {
   readonly database: TestDatabase
   readonly nodes: readonly ReplayNode[]
   readonly lines: readonly string[]
+  /** Resolves when something is told the next time. */
+  news(): Promise<void>
   /** Links wallets and fills what is lacking until nothing is. @returns how often it took up some */
   fill(...wallets: readonly Hex[]): Promise<number>
   complete(wallet: Hex): Promise<unknown>
@@ -72,6 +74,7 @@ export async function openScene(
   world: WalletWorld,
   options: readonly NodeOptions[],
   limits: SourceOptions['limits'] = {},
+  blockTimeSeconds = chain.blockTimeSeconds,
 ): Promise<Scene> {
   const database = await createDatabase()
   const nodes = await Promise.all(
@@ -89,11 +92,17 @@ export async function openScene(
   const store = createStore(database.url)
   const registry = createRegistry(store, systemClock)
   const lines: string[] = []
-  const tell = (_facts: object, text: string) => void lines.push(text)
+  let told = Promise.withResolvers<void>()
+  const tell = (_facts: object, text: string) => {
+    lines.push(text)
+    told.resolve()
+    told = Promise.withResolvers<void>()
+  }
   const log = { debug: tell, info: tell, warn: tell, error: tell }
+  const own = { ...chain, blockTimeSeconds }
   const context: ChainContext = {
-    chain,
-    chains: new Map([[chain.id, chain]]),
+    chain: own,
+    chains: new Map([[chain.id, own]]),
     source,
     store,
     registry,
@@ -108,6 +117,7 @@ export async function openScene(
     database,
     nodes,
     lines,
+    news: () => told.promise,
     async fill(...wallets) {
       await watch(database, wallets)
       await registry.refresh('now')
