@@ -16,7 +16,7 @@ import { countBlocks, mergeRanges, type Range, type Ranges, splitRanges, subtrac
 import type { Address, Block } from '../core/types.ts'
 import { type WantedLogs, wantedLogs } from '../core/wanted-logs.ts'
 import { AppError } from '../errors.ts'
-import type { Claims, InternalValue } from '../store/store.ts'
+import type { WalletClaims, InternalValue } from '../store/store.ts'
 import type { ChainContext } from './context.ts'
 import { matchBlocks } from './match.ts'
 import { findNativeHistory, type NativeHistory } from './native-history.ts'
@@ -37,7 +37,7 @@ const MAX_MATCHES = 5
 /** What a run over some wallets goes by. */
 export type Run = {
   readonly context: ChainContext
-  readonly claims: Claims
+  readonly claims: WalletClaims
   /** The highest block that is deep enough for a status. */
   readonly settledHeight: number
   readonly signal: AbortSignal

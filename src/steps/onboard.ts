@@ -16,7 +16,7 @@ import { mergeRanges, type Range, type Ranges } from '../core/range.ts'
 import type { Address } from '../core/types.ts'
 import { AppError, describeError } from '../errors.ts'
 import { sleep } from '../runtime/sleep.ts'
-import { CLAIM_TTL_MS, type Claim, type Claims } from '../store/store.ts'
+import { WALLET_CLAIM_TTL_MS, type WalletClaim, type WalletClaims } from '../store/store.ts'
 import type { ChainContext } from './context.ts'
 import { fillFiltered, type Run } from './onboard-filtered.ts'
 import { takePieces } from './pieces.ts'
@@ -28,7 +28,7 @@ const PIECE_BLOCKS = 50
 /** With so many failures in a row, what is found by filters is given up for reading the blocks. */
 const MAX_FILTERED_FAILURES = 2
 const PROBES_AT_ONCE = 8
-const RENEW_EVERY_MS = CLAIM_TTL_MS / 4
+const RENEW_EVERY_MS = WALLET_CLAIM_TTL_MS / 4
 
 export type Onboarded = { readonly wallets: number; readonly failed: number; readonly activities: number }
 
@@ -68,13 +68,13 @@ export async function onboard(context: ChainContext, holder: string, signal: Abo
 }
 
 /** Those that failed before are taken one by one: only one of them may be to blame. */
-function groupsOf(claimed: readonly Claim[]): Claim[][] {
+function groupsOf(claimed: readonly WalletClaim[]): WalletClaim[][] {
   const sound = claimed.filter(({ failures }) => failures === 0)
   const failing = claimed.filter(({ failures }) => failures > 0).map(claim => [claim])
   return [...(sound.length > 0 ? [sound] : []), ...failing]
 }
 
-async function fillGroup(run: Run, group: readonly Claim[]): Promise<{ failed: number; activities: number }> {
+async function fillGroup(run: Run, group: readonly WalletClaim[]): Promise<{ failed: number; activities: number }> {
   const { context, claims, signal } = run
   const { store, chain, log } = context
   const addresses = group.map(({ address }) => address)
@@ -95,7 +95,7 @@ async function fillGroup(run: Run, group: readonly Claim[]): Promise<{ failed: n
 }
 
 /** @returns how many activities are new */
-async function fill(run: Run, group: readonly Claim[]): Promise<number> {
+async function fill(run: Run, group: readonly WalletClaim[]): Promise<number> {
   const whole = new Map<Address, Ranges>()
   const lacking = new Map<Address, Ranges>()
   for (const { address, way, failures, lacking: lacks } of group) {
@@ -174,7 +174,7 @@ async function fillWhole({ context, settledHeight: height, signal }: Run, lackin
 /** Renews the claims while the work goes on; it is aborted when somebody else took over, and they are given back at the end. */
 async function whileClaimed<T>(
   { store, log, chain, clock }: ChainContext,
-  claims: Claims,
+  claims: WalletClaims,
   count: number,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
@@ -187,11 +187,11 @@ async function whileClaimed<T>(
       await sleep(RENEW_EVERY_MS, both)
       if (both.aborted) return
       try {
-        if ((await store.renewClaims(claims)) < count) ended.abort()
+        if ((await store.renewWalletClaims(claims)) < count) ended.abort()
         renewedAt = clock.monotonic()
       } catch (error) {
-        log.debug({ chain: chain.name, reason: describeError(error) }, 'Claims could not be renewed yet')
-        if (clock.monotonic() - renewedAt > CLAIM_TTL_MS) ended.abort()
+        log.debug({ chain: chain.name, reason: describeError(error) }, 'WalletClaims could not be renewed yet')
+        if (clock.monotonic() - renewedAt > WALLET_CLAIM_TTL_MS) ended.abort()
       }
     }
   }
@@ -201,8 +201,11 @@ async function whileClaimed<T>(
   } finally {
     ended.abort()
     await renewing
-    await store.releaseClaims(claims).catch((error: unknown) => {
-      log.debug({ chain: chain.name, reason: describeError(error) }, 'Claims could not be given back; they expire')
+    await store.releaseWalletClaims(claims).catch((error: unknown) => {
+      log.debug(
+        { chain: chain.name, reason: describeError(error) },
+        'WalletClaims could not be given back; they expire',
+      )
     })
   }
 }

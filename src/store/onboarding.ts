@@ -13,14 +13,14 @@ import { rangesOf } from '../core/proof.ts'
 import { inTransaction, read, type Sql } from './connection.ts'
 import { retractFiltered } from './coverage.ts'
 
-export const CLAIM_TTL_MS = 12_000
+export const WALLET_CLAIM_TTL_MS = 12_000
 /** Of an interval that is not final to its end, at least so many blocks have to be: else it is worth the wait. */
 const MIN_FINAL_BLOCKS = 64
 /** After a failure, doubled each time. */
 const FIRST_REST_MS = 5_000
 const MAX_REST_MS = 600_000
 
-export type Claim = {
+export type WalletClaim = {
   readonly address: Address
   /** What was decided for it before; null: nothing yet. */
   readonly way: Way | null
@@ -31,24 +31,24 @@ export type Claim = {
   readonly lacking: Ranges
 }
 
-export type Claims = { readonly chainId: number; readonly holder: string }
+export type WalletClaims = { readonly chainId: number; readonly holder: string }
 
 /** Whether a claim is over, or of a time from which the clock was set back. */
 const isFree = (sql: Sql) => sql`
   (o.claimed_until is null or o.claimed_until < clock_timestamp()
-    or o.claimed_until > clock_timestamp() + ${2 * CLAIM_TTL_MS} * interval '1 millisecond')`
+    or o.claimed_until > clock_timestamp() + ${2 * WALLET_CLAIM_TTL_MS} * interval '1 millisecond')`
 
 /**
- * Claims tracked wallets that lack blocks, the newest links first.
+ * WalletClaims tracked wallets that lack blocks, the newest links first.
  *
  * @param bounds from the chain's start to its last final block
  */
 export async function claimWallets(
   sql: Sql,
-  { chainId, holder }: Claims,
+  { chainId, holder }: WalletClaims,
   bounds: Range,
   limit: number,
-): Promise<Claim[]> {
+): Promise<WalletClaim[]> {
   type Row = { address: Address; way: Way | null; reason: string | null; failures: number }
   const rows = await read(sql<Row[]>`
     with waiting as (
@@ -65,7 +65,7 @@ export async function claimWallets(
       order by w.version desc, w.address limit ${limit}
     )
     insert into indexer.onboarding as o (chain_id, address, claimed_by, claimed_until)
-    select ${chainId}, address, ${holder}, clock_timestamp() + ${CLAIM_TTL_MS} * interval '1 millisecond'
+    select ${chainId}, address, ${holder}, clock_timestamp() + ${WALLET_CLAIM_TTL_MS} * interval '1 millisecond'
     from waiting order by address
     on conflict (chain_id, address) do update set
       claimed_by = excluded.claimed_by, claimed_until = excluded.claimed_until, updated_at = now()
@@ -99,15 +99,15 @@ async function loadLacking(
 }
 
 /** Extends what a holder has claimed on a chain. @returns of how many wallets */
-export async function renewClaims(sql: Sql, { chainId, holder }: Claims): Promise<number> {
+export async function renewWalletClaims(sql: Sql, { chainId, holder }: WalletClaims): Promise<number> {
   const rows = await read(sql`
-    update indexer.onboarding set claimed_until = clock_timestamp() + ${CLAIM_TTL_MS} * interval '1 millisecond'
+    update indexer.onboarding set claimed_until = clock_timestamp() + ${WALLET_CLAIM_TTL_MS} * interval '1 millisecond'
     where chain_id = ${chainId} and claimed_by = ${holder} returning 1`)
   return rows.length
 }
 
 /** Gives back what a holder has claimed; of wallets that lack nothing any more nothing stays. */
-export async function releaseClaims(sql: Sql, { chainId, holder }: Claims): Promise<void> {
+export async function releaseWalletClaims(sql: Sql, { chainId, holder }: WalletClaims): Promise<void> {
   await inTransaction(sql, async tx => {
     await tx`
       delete from indexer.onboarding o
@@ -124,7 +124,7 @@ export async function releaseClaims(sql: Sql, { chainId, holder }: Claims): Prom
 /** What was decided for wallets, and why: the next one who claims them need not find out again. */
 export async function noteWay(
   sql: Sql,
-  { chainId, holder }: Claims,
+  { chainId, holder }: WalletClaims,
   addresses: readonly Address[],
   way: Way,
   reason: string | null,
@@ -138,7 +138,7 @@ export async function noteWay(
 /** A wallet that could not be filled rests, longer each time. @param message without secrets; null: it went well */
 export async function noteOutcome(
   sql: Sql,
-  { chainId, holder }: Claims,
+  { chainId, holder }: WalletClaims,
   addresses: readonly Address[],
   message: string | null,
 ): Promise<void> {

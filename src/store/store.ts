@@ -35,12 +35,12 @@ export type { WalletCoverage } from './coverage.ts'
 export type { Job } from './jobs.ts'
 export type { Lease } from './lease.ts'
 export type { Suspect } from './missing.ts'
-export type { Claim, Claims, OnboardingCount, WalletWork } from './onboarding.ts'
+export type { WalletClaim, WalletClaims, OnboardingCount, WalletWork } from './onboarding.ts'
 export type { InternalValue } from './internal-value.ts'
 export type { Totals } from './totals.ts'
 export type { Replacement, Unseen } from './unseen.ts'
 export { LEASE_TTL_MS } from './lease.ts'
-export { CLAIM_TTL_MS } from './onboarding.ts'
+export { WALLET_CLAIM_TTL_MS } from './onboarding.ts'
 
 export type Store = {
   /** How far a chain is committed; null before its first block. */
@@ -74,14 +74,19 @@ export type Store = {
   /** Of each wallet whose coverage differs from the set's. */
   differingCoverage(chainId: number): Promise<ReadonlyMap<Address, Ranges>>
 
-  /** Claims wallets that lack blocks within bounds, for a while (`CLAIM_TTL_MS`), the newest links first. */
-  claimWallets(claims: onboarding.Claims, bounds: Range, limit: number): Promise<onboarding.Claim[]>
+  /** WalletClaims wallets that lack blocks within bounds, for a while (`WALLET_CLAIM_TTL_MS`), the newest links first. */
+  claimWallets(claims: onboarding.WalletClaims, bounds: Range, limit: number): Promise<onboarding.WalletClaim[]>
   /** @returns how many wallets are still claimed; fewer than there were: somebody else took over */
-  renewClaims(claims: onboarding.Claims): Promise<number>
-  releaseClaims(claims: onboarding.Claims): Promise<void>
-  noteWay(claims: onboarding.Claims, addresses: readonly Address[], way: Way, reason: string | null): Promise<void>
+  renewWalletClaims(claims: onboarding.WalletClaims): Promise<number>
+  releaseWalletClaims(claims: onboarding.WalletClaims): Promise<void>
+  noteWay(
+    claims: onboarding.WalletClaims,
+    addresses: readonly Address[],
+    way: Way,
+    reason: string | null,
+  ): Promise<void>
   /** @param message why it failed, without secrets; null: it went well */
-  noteOutcome(claims: onboarding.Claims, addresses: readonly Address[], message: string | null): Promise<void>
+  noteOutcome(claims: onboarding.WalletClaims, addresses: readonly Address[], message: string | null): Promise<void>
   /** Takes back what filtered questions found for a wallet: its blocks are lacking again. */
   retractFiltered(chainId: number, address: Address): Promise<void>
   /** Whether a transaction is known that the wallet sent. */
@@ -184,8 +189,8 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     walletCompleteness: (chainId, address) => coverage.loadWallet(sql, chainId, address),
     differingCoverage: chainId => coverage.loadWallets(sql, chainId),
     claimWallets: (claims, bounds, limit) => onboarding.claimWallets(sql, claims, bounds, limit),
-    renewClaims: claims => onboarding.renewClaims(sql, claims),
-    releaseClaims: claims => onboarding.releaseClaims(sql, claims),
+    renewWalletClaims: claims => onboarding.renewWalletClaims(sql, claims),
+    releaseWalletClaims: claims => onboarding.releaseWalletClaims(sql, claims),
     noteWay: (claims, addresses, way, reason) => onboarding.noteWay(sql, claims, addresses, way, reason),
     noteOutcome: (claims, addresses, message) => onboarding.noteOutcome(sql, claims, addresses, message),
     retractFiltered: (chainId, address) => onboarding.retract(sql, chainId, address),

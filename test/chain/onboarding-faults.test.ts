@@ -127,7 +127,7 @@ test('two that work at once never take the same wallet', async () => {
   expect(await store.claimWallets({ chainId: chain.id, holder: 'four' }, { from: 0, to: HEAD }, 1_000)).toHaveLength(
     700,
   )
-  expect(await store.renewClaims({ chainId: chain.id, holder: 'one' })).toBe(0)
+  expect(await store.renewWalletClaims({ chainId: chain.id, holder: 'one' })).toBe(0)
 })
 
 test('who lost a claim writes no more', async () => {

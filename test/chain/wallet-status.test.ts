@@ -122,7 +122,7 @@ describe('status --wallet', () => {
       `  missing: blocks 0 to ${FINAL}: the wallet was linked later; they are being filled now by reading every block, because it has sent nothing there, so it could be a contract that is yet to come.`,
     )
     await store.noteOutcome(claims, [BOB], 'No endpoint of chain 31337 answered')
-    await store.releaseClaims(claims)
+    await store.releaseWalletClaims(claims)
     expect((await status(BOB))[2]).toMatch(
       /filling them failed \(No endpoint of chain 31337 answered\); it is tried again in \d+ s\.$/,
     )
