@@ -78,10 +78,18 @@ type Asking<T> = Generator<readonly Question[], T, readonly Answer[]>
 
 /** Where few intervals are open each is cut into four: half the rounds for one and a half times the questions. */
 const FINE_PARTS = 4
-/** A stretch is dense if the nonce rises by three in eight blocks: placing all of that costs more than reading the blocks. */
-const DENSE_RISE_PER_BLOCK = 3 / 8
-/** Blocks of a dense stretch beyond log2 of the range's length: so much may be read for a single block in which something happened. */
-const DENSE_BLOCKS = 5
+/**
+ * A stretch is dense if the nonce rises by three in four blocks: to place each costs more than to read the blocks. Not for less, since
+ * of a block that is read whole the state before and after is not known, and several transactions in one block are nothing rare.
+ */
+const DENSE_RISE = 3
+const DENSE_RISE_PER_BLOCK = 3 / 4
+/**
+ * A dense stretch has at most 2 blocks, and one more each time that the range is 16 times as long: all of its rise may be the work of a
+ * single block, and then reading the others must not cost more than placing that one.
+ */
+const DENSE_BLOCKS = 2
+const DENSE_BLOCKS_PER_HALVING = 1 / 4
 
 /**
  * Searches a range of final blocks. The state before it is that of its parent; the genesis block holds no transactions, and what it
@@ -107,7 +115,7 @@ function* searchBody(start: number, body: Range, options: SearchOptions): Asking
   if (code === 'code') return allWhole(body, 'contract')
   // Delegated code is a signature that was seen.
   let isKey = options.isKey || code === 'delegated'
-  if (after < before) return allWhole(body, isKey ? 'inconsistent' : 'contract')
+  if (after < before) return allWhole(body, 'inconsistent')
   if (before === 0 && !isKey) {
     if (after === 0) return allWhole(body, 'could-be-contract')
     const [endCode] = yield [{ of: 'code', block: end }]
@@ -116,14 +124,15 @@ function* searchBody(start: number, body: Range, options: SearchOptions): Asking
     isKey = endCode === 'delegated'
   }
   const ends = { a: { block: start, value: before }, b: { block: end, value: after } }
-  const densest = Math.log2(end - start) + DENSE_BLOCKS
+  const densest = DENSE_BLOCKS + Math.log2(end - start) * DENSE_BLOCKS_PER_HALVING
   // The block where the nonce leaves 0 has to be found: it is the one that can show a signature.
   const isDense = ({ a, b }: Gap<number>) =>
     (a.value > 0 || isKey) &&
+    b.value - a.value >= DENSE_RISE &&
     b.block - a.block <= densest &&
     b.value - a.value >= (b.block - a.block) * DENSE_RISE_PER_BLOCK
   const located = yield* locate('nonce', [ends], options.atOnce, isNumber, isDense)
-  if (located.hasFallen) return allWhole(body, isKey ? 'inconsistent' : 'could-be-contract')
+  if (located.hasFallen) return allWhole(body, before > 0 || isKey ? 'inconsistent' : 'could-be-contract')
   const runs = runsBetween(ends, located.parts)
   const known = yield* askRuns(runs, { start, code, isKey, parts: located.parts })
   return yield* searchRuns(runs, located.parts, known, options.atOnce)

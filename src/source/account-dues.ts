@@ -8,7 +8,7 @@
 
 import { numberToHex } from 'viem/utils'
 import type { Dues } from '../core/native-history-explain.ts'
-import type { Address, Hash } from '../core/types.ts'
+import type { Address, Hash, Hex } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import { inconsistent } from './blocks.ts'
 import { parseQuantity } from './parse.ts'
@@ -30,7 +30,7 @@ export async function askDues(
   const told = await request('eth_getBlockByNumber', [numberToHex(number), true])
   if (told === null) throw new LackingBlock(endpoint, number, 'block')
   const block = fieldsOf(told, 'block')
-  if (block['hash'] !== hash) throw inconsistent(endpoint, `another block than ${hash} was returned`, number)
+  if (!isSame(block['hash'], hash)) throw inconsistent(endpoint, `another block than ${hash} was returned`, number)
   const transactions = listOf(block, 'transactions')
   const isRecipient = isSame(block['miner'], address)
   const isOwn = ({ from }: Fields) => isSame(from, address)
@@ -41,7 +41,7 @@ export async function askDues(
   const baseFee = amount(block, 'baseFeePerGas')
   for (const [index, transaction] of wanted.entries()) {
     const receipt = receipts[index] ?? {}
-    if (receipt['blockHash'] !== hash) throw inconsistent(endpoint, 'a receipt belongs to another block', number)
+    if (!isSame(receipt['blockHash'], hash)) throw inconsistent(endpoint, 'a receipt belongs to another block', number)
     const gasUsed = parseQuantity(receipt['gasUsed'], 'receipt.gasUsed')
     // Older nodes tell no effective price; in a block the transaction's is the same.
     const price = parseQuantity(receipt['effectiveGasPrice'] ?? transaction['gasPrice'], 'receipt.effectiveGasPrice')
@@ -83,8 +83,9 @@ function amount(fields: Fields, name: string): bigint {
   return fields[name] === undefined || fields[name] === null ? 0n : parseQuantity(fields[name], name)
 }
 
-function isSame(value: unknown, address: Address): boolean {
-  return typeof value === 'string' && value.toLowerCase() === address
+/** @param known in lower case */
+function isSame(value: unknown, known: Hex): boolean {
+  return typeof value === 'string' && value.toLowerCase() === known
 }
 
 function listOf(fields: Fields, name: string): Fields[] {

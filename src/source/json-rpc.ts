@@ -7,7 +7,7 @@ import type { Priority } from '../core/budget.ts'
 import type { Verification } from '../core/chain.ts'
 import type { Address, Header, Hex } from '../core/types.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
-import { askBalance, askCode, askNonce } from './account.ts'
+import { createStates, type States } from './account.ts'
 import { askDues } from './account-dues.ts'
 import { askBlock, askNewest, askNextBlock, type BlockTerms, inconsistent } from './blocks.ts'
 import { createBudget, type RequestLedger } from './budget.ts'
@@ -62,7 +62,7 @@ export function createJsonRpcSource(options: SourceOptions): Source {
   const { chainId, clock = systemClock } = options
   const endpoints = openEndpoints(options, clock)
   const pool = createPool(chainId, endpoints, clock)
-  return sourceOf(pool, termsOf(options), clock, options, 'live')
+  return sourceOf(pool, createStates(pool), termsOf(options), clock, options, 'live')
 }
 
 function openEndpoints(options: SourceOptions, clock: Clock): Endpoint[] {
@@ -110,7 +110,14 @@ function termsOf({ verification = 'basic', urls, onTrouble }: SourceOptions): Bl
   }
 }
 
-function sourceOf(pool: Pool, terms: BlockTerms, clock: Clock, options: SourceOptions, priority: Priority): Source {
+function sourceOf(
+  pool: Pool,
+  states: States,
+  terms: BlockTerms,
+  clock: Clock,
+  options: SourceOptions,
+  priority: Priority,
+): Source {
   const { endpoints } = pool
   const ask = <T>(work: (asker: Asker) => Promise<T>, signal: AbortSignal, more: object = {}) =>
     pool.attempt(work, { signal, priority, ...more })
@@ -149,19 +156,16 @@ function sourceOf(pool: Pool, terms: BlockTerms, clock: Clock, options: SourceOp
     },
     watchHeads: (watcher, signal) => watchHeads(pool, clock, watcher, signal),
     watchPending: (watcher, signal) => watchMempool(pool, clock, watcher, signal),
-    nonceAt: (address, blockNumber, signal) => askNonce(pool, { address, blockNumber, priority, signal }),
-    balanceAt: (address, blockNumber, signal) => askBalance(pool, { address, blockNumber, priority, signal }),
-    codeAt: (address, blockNumber, signal) => askCode(pool, { address, blockNumber, priority, signal }),
-    async accountAt(address, blockNumber, signal) {
-      const question = { address, blockNumber, priority, signal }
-      const [nonce, balance] = await Promise.all([askNonce(pool, question), askBalance(pool, question)])
-      return nonce === null || balance === null ? null : { nonce, balance }
-    },
+    nonceAt: (address, blockNumber, signal) => states.nonce({ address, blockNumber, priority, signal }),
+    balanceAt: (address, blockNumber, signal) => states.balance({ address, blockNumber, priority, signal }),
+    codeAt: (address, blockNumber, signal) => states.code({ address, blockNumber, priority, signal }),
+    accountAt: (address, blockNumber, signal, witnesses = 1) =>
+      states.account({ address, blockNumber, priority, signal }, witnesses),
     dues: (address, block, signal) => ask(asker => askDues(asker, address, block), signal, { height: block.number }),
     call: (to, data, blockNumber, signal) =>
       ask(asker => askCall(asker, to, data, blockNumber), signal, { needs: 'archive' }),
     watchAbilities: (onKnown, signal) => watchAbilities(pool, onKnown, signal),
-    inBackground: () => sourceOf(pool, terms, clock, options, 'backfill'),
+    inBackground: () => sourceOf(pool, states, terms, clock, options, 'backfill'),
     health: () => endpoints.map(endpoint => endpoint.health(newestHead(endpoints))),
     async close() {
       await Promise.all(endpoints.map(endpoint => endpoint.close()))

@@ -107,8 +107,17 @@ export type Source = {
   /** The balance of an account at the end of a block; null where that state is gone. */
   balanceAt(address: Address, blockNumber: number, signal: AbortSignal): Promise<bigint | null>
 
-  /** Nonce and balance of an account at the end of a block; null where that state is gone. */
-  accountAt(address: Address, blockNumber: number, signal: AbortSignal): Promise<AccountState | null>
+  /**
+   * Nonce and balance of an account at the end of a block; null where that state is gone.
+   *
+   * @param witnesses how many endpoints are asked, where so many can be: RPC_INCONSISTENT where they differ. One, if absent
+   */
+  accountAt(
+    address: Address,
+    blockNumber: number,
+    signal: AbortSignal,
+    witnesses?: number,
+  ): Promise<AccountState | null>
 
   /** What the protocol took from an account in a block, and gave it: fees, withdrawals, rewards. */
   dues(address: Address, block: { readonly number: number; readonly hash: Hash }, signal: AbortSignal): Promise<Dues>

@@ -7,12 +7,17 @@
 
 import pMap from 'p-map'
 import { type Answer, codeKindOf, type Findings, type Question, searchNativeHistory } from '../core/native-history.ts'
+import type { AccountState } from '../core/native-history-explain.ts'
 import type { Range } from '../core/range.ts'
 import type { Address } from '../core/types.ts'
+import { AppError } from '../errors.ts'
 import type { Source } from '../source/source.ts'
 import type { ChainContext } from './context.ts'
 
 const AT_ONCE = 16
+const MAX_WITNESSES = 2
+/** Nonce and balance. */
+const CALLS_PER_ACCOUNT = 2
 /** What a whole block takes: itself and its receipts. */
 const CALLS_PER_BLOCK = 2
 
@@ -28,25 +33,62 @@ export type NativeHistory = Findings & {
  * @throws AppError as the source does
  */
 export async function findNativeHistory(
-  { source }: ChainContext,
+  { chain, source, log }: Pick<ChainContext, 'chain' | 'source' | 'log'>,
   wallet: Address,
   range: Range,
   signal: AbortSignal,
   isKey = false,
 ): Promise<NativeHistory> {
   const background = source.inBackground()
+  const ends = await askEnds(background, wallet, range, signal)
+  let { calls } = ends
+  if (ends.problem !== null) {
+    log.warn(
+      { chain: chain.name, wallet, error: ends.problem },
+      'Endpoints differ about an account: its blocks are read',
+    )
+    return { hits: [], whole: [{ range, reason: 'inconsistent' }], empty: [], changes: [], calls }
+  }
   const search = searchNativeHistory(range, { isKey, atOnce: AT_ONCE })
-  let calls = 0
   let step = search.next()
   while (step.done !== true) {
-    const questions: readonly Question[] = step.value
-    calls += questions.reduce((sum, { of }) => sum + (of === 'signature' ? CALLS_PER_BLOCK : 1), 0)
-    const answers = await pMap(questions, question => ask(background, wallet, question, signal), {
-      concurrency: AT_ONCE,
-    })
+    const answers = await pMap(
+      step.value,
+      async (question: Question) => {
+        const { of, block } = question
+        const end = ends.states.get(block)
+        if (end !== undefined && (of === 'nonce' || of === 'balance')) return end?.[of] ?? null
+        calls += of === 'signature' ? CALLS_PER_BLOCK : 1
+        return ask(background, wallet, question, signal)
+      },
+      { concurrency: AT_ONCE },
+    )
     step = search.next(answers)
   }
   return { ...step.value, calls }
+}
+
+type Ends = {
+  readonly states: ReadonlyMap<number, AccountState | null>
+  readonly calls: number
+  /** Why they can't be believed. */
+  readonly problem: AppError | null
+}
+
+/** The states between which everything is searched, each as two endpoints have it, where there are two. */
+async function askEnds(source: Source, wallet: Address, { from, to }: Range, signal: AbortSignal): Promise<Ends> {
+  const states = new Map<number, AccountState | null>()
+  const witnesses = Math.min(source.health().length, MAX_WITNESSES)
+  const blocks = [...new Set([Math.max(from - 1, 0), to])]
+  const calls = blocks.length * CALLS_PER_ACCOUNT * witnesses
+  try {
+    // The lowest first: what an endpoint shows there counts for all above it.
+    for (const block of blocks) states.set(block, await source.accountAt(wallet, block, signal, witnesses))
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'RPC_INCONSISTENT') throw error
+    return { states, calls, problem: error }
+  }
+  return { states, calls, problem: null }
 }
 
 async function ask(source: Source, wallet: Address, { of, block }: Question, signal: AbortSignal): Promise<Answer> {

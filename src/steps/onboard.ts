@@ -190,7 +190,7 @@ async function whileClaimed<T>(
         if ((await store.renewWalletClaims(claims)) < count) ended.abort()
         renewedAt = clock.monotonic()
       } catch (error) {
-        log.debug({ chain: chain.name, reason: describeError(error) }, 'WalletClaims could not be renewed yet')
+        log.debug({ chain: chain.name, reason: describeError(error) }, 'Claims could not be renewed yet')
         if (clock.monotonic() - renewedAt > WALLET_CLAIM_TTL_MS) ended.abort()
       }
     }
@@ -202,10 +202,7 @@ async function whileClaimed<T>(
     ended.abort()
     await renewing
     await store.releaseWalletClaims(claims).catch((error: unknown) => {
-      log.debug(
-        { chain: chain.name, reason: describeError(error) },
-        'WalletClaims could not be given back; they expire',
-      )
+      log.debug({ chain: chain.name, reason: describeError(error) }, 'Claims could not be given back; they expire')
     })
   }
 }

@@ -39,7 +39,7 @@ const isFree = (sql: Sql) => sql`
     or o.claimed_until > clock_timestamp() + ${2 * WALLET_CLAIM_TTL_MS} * interval '1 millisecond')`
 
 /**
- * WalletClaims tracked wallets that lack blocks, the newest links first.
+ * Claims tracked wallets that lack blocks, the newest links first.
  *
  * @param bounds from the chain's start to its last final block
  */

@@ -74,7 +74,7 @@ export type Store = {
   /** Of each wallet whose coverage differs from the set's. */
   differingCoverage(chainId: number): Promise<ReadonlyMap<Address, Ranges>>
 
-  /** WalletClaims wallets that lack blocks within bounds, for a while (`WALLET_CLAIM_TTL_MS`), the newest links first. */
+  /** Claims wallets that lack blocks within bounds, for a while (`WALLET_CLAIM_TTL_MS`), the newest links first. */
   claimWallets(claims: onboarding.WalletClaims, bounds: Range, limit: number): Promise<onboarding.WalletClaim[]>
   /** @returns how many wallets are still claimed; fewer than there were: somebody else took over */
   renewWalletClaims(claims: onboarding.WalletClaims): Promise<number>

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- requests|backfill|live …] [--live-minutes N] [--live-blocks N] [--blocks N]`, and `npm run bench -- table`
+ * `npm run bench [-- requests|backfill|native|live …] [--live-minutes N] [--live-blocks N] [--blocks N]`, and `npm run bench -- table`
  *
  * Runs workloads one after the other, prints what was measured beside its bar, and keeps it in `results.json`; `table` prints what is
  * kept there. Without a name: all but `live`, which takes the minutes that are given for each transport, and some to warm up. Nothing is asserted: machines are noisy, and this one may be busy. Exit code 1 only where a workload could not be run.
@@ -10,6 +10,7 @@ import { createProgress } from '../../src/ops/progress.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { measureBackfill } from './backfill.ts'
 import { measureLive } from './live.ts'
+import { measureNative } from './native.ts'
 import { formatKept, formatRows, keep, load, type Section } from './report.ts'
 import { measureRequests, type Progress } from './requests.ts'
 import { openStage, type Stage } from './stage.ts'
@@ -55,9 +56,10 @@ function tell(line: string): void {
 const WORKLOADS: Readonly<Record<string, (stage: Stage) => Promise<Section>>> = {
   requests: stage => measureRequests(stage, { liveBlocks, backfillBlocks: countedBlocks, progress }),
   backfill: stage => measureBackfill(stage, { blocks: historyBlocks, progress, tell }),
+  native: () => Promise.resolve(measureNative()),
   live: stage => measureLive(stage, { minutes: liveMinutes, progress }),
 }
-const BY_DEFAULT = ['requests', 'backfill']
+const BY_DEFAULT = ['requests', 'backfill', 'native']
 
 if (positionals[0] === 'table') {
   tell(await formatKept())
