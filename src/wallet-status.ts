@@ -73,12 +73,13 @@ export async function walletStatusOf({ store, config }: App, address: Address): 
   return { address, tracked: owner !== null, userId: owner?.userId ?? null, chains }
 }
 
+const named = (ranges: Ranges, reason: MissingReason) => ranges.map(range => ({ ...range, reason }))
+
 /** What of some blocks is not complete for a wallet, and why; lowest first. */
 export function missingOf(asked: Ranges, complete: Ranges, lacking: Ranges, finalized: number): MissingRange[] {
   const missing = subtractRanges(asked, complete)
   const late = intersectRanges(missing, lacking)
   const final = mergeRanges([{ from: 0, to: finalized }])
-  const named = (ranges: Ranges, reason: MissingReason) => ranges.map(range => ({ ...range, reason }))
   return [
     ...named(subtractRanges(missing, late), 'not-indexed'),
     ...named(intersectRanges(late, final), 'linked-later'),

@@ -53,7 +53,7 @@ function describeChain(chain: WalletChain): string[] {
   ]
 }
 
-export function describeRange({ from, to }: Range): string {
+function describeRange({ from, to }: Range): string {
   return from === to ? `block ${from}` : `blocks ${from} to ${to}`
 }
 
@@ -78,7 +78,8 @@ export function describeMissing(
 }
 
 function describeWork({ work, isFollowed }: Pick<WalletChain, 'work' | 'isFollowed'>): string {
-  const reason = work?.reason == null ? '' : `, because ${REASONS[work.reason] ?? work.reason}`
+  const why = work?.reason ?? null
+  const reason = why === null ? '' : `, because ${REASONS[why] ?? why}`
   const way = work?.way === 'whole' ? ` by reading every block${reason}` : ''
   if (work?.isClaimed === true) return `they are being filled now${way}`
   if (work !== null && work.failures > 0) {

@@ -3,13 +3,13 @@
  *
  * The token standards, and most events of chain-file rules, have the wallet in a topic. A rule may also name a parameter that is not
  * indexed: then all logs of that contract and event are asked for and looked at here. A rule's `tx.from` needs nothing: who sends a
- * transaction has raised a nonce. What can't be found are events of contracts older than the standards, which index nothing and are in
- * no chain file: `status` says so.
+ * transaction has raised a nonce. What can't be found are events of contracts older than the standards, which index nothing: unless a
+ * rule of the chain file names them, and `status` says so.
  */
 
 import type { Chain, EventRule } from './chain.ts'
-import { decodeRule, findRule } from './decode/rules.ts'
-import { type Address, type Hash, type Log, ZERO_ADDRESS } from './types.ts'
+import { findRule } from './decode/rules.ts'
+import type { Address, Hash, Hex, Log } from './types.ts'
 
 export type WantedLogs = {
   /** Logs with one of these in topic 1, 2 or 3. */
@@ -20,24 +20,28 @@ export type WantedLogs = {
   readonly concerns: (log: Log, blockNumber: number) => boolean
 }
 
-const NO_HASH: Hash = `0x${'0'.repeat(64)}`
+const WORD_DIGITS = 64
 
 export function wantedLogs(chain: Chain, wallets: readonly Address[]): WantedLogs {
-  const topics = new Set<string>(wallets.map(topicOf))
-  const own = new Set(wallets)
+  const words = new Set<string>(wallets.map(topicOf))
   const rules = [...chain.rules.values()].flatMap(byTopic => [...byTopic.values()]).filter(namesInData)
   const asked = new Set(rules)
   return {
     wallets,
     events: rules.map(({ address, topic0 }) => ({ address, topic0 })),
     concerns(log, blockNumber) {
-      if (log.topics.some((topic, index) => index > 0 && topics.has(topic))) return true
+      if (log.topics.some((topic, index) => index > 0 && words.has(topic))) return true
       const rule = findRule(chain, log, blockNumber)
-      if (rule === undefined || !asked.has(rule)) return false
-      const unknownSender = { hash: NO_HASH, from: ZERO_ADDRESS }
-      return (decodeRule(rule, log, unknownSender, chain, address => own.has(address)) ?? []).length > 0
+      // Whatever the rule makes of it, the standards may make something of the same event.
+      return rule !== undefined && asked.has(rule) && hasWord(log.data, words)
     },
   }
+}
+
+function hasWord(data: Hex, words: ReadonlySet<string>): boolean {
+  for (let at = 2; at + WORD_DIGITS <= data.length; at += WORD_DIGITS)
+    if (words.has(`0x${data.slice(at, at + WORD_DIGITS)}`)) return true
+  return false
 }
 
 /** An address as it stands in a topic. */

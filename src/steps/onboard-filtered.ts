@@ -105,9 +105,10 @@ type Known = Pick<NativeHistory, 'hits' | 'whole' | 'changes'> & {
   readonly isDelegated: boolean
 }
 
+const isStretch = ({ range, reason }: NativeHistory['whole'][number]) =>
+  reason === 'dense' && countBlocks([range]) <= MAX_STRETCH_BLOCKS
+
 function toKnown({ hits, whole, changes }: NativeHistory): Known {
-  const isStretch = ({ range, reason }: NativeHistory['whole'][number]) =>
-    reason === 'dense' && countBlocks([range]) <= MAX_STRETCH_BLOCKS
   const unplaced = new Set(
     whole
       .filter(isStretch)

@@ -31,7 +31,6 @@ import * as counts from './totals.ts'
 import * as unseen from './unseen.ts'
 
 export type { StoredCheckpoint } from './checkpoint.ts'
-export type { WalletCoverage } from './coverage.ts'
 export type { Job } from './jobs.ts'
 export type { Lease } from './lease.ts'
 export type { Suspect } from './missing.ts'

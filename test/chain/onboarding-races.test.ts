@@ -8,7 +8,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterAll, expect, test } from 'vitest'
 import type { Address } from '../../src/core/types.ts'
 import { createDaemon } from '../../src/daemon.ts'
-import { createDice } from '../../src/demo/dice.ts'
+import { createDice, type Dice } from '../../src/demo/dice.ts'
 import { startJobs } from '../../src/jobs/schedule.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { AppError } from '../../src/errors.ts'
@@ -43,6 +43,13 @@ afterAll(async () => {
   for (const close of opened.splice(0).toReversed()) await close()
 })
 
+/** Tokens, value or a failure, among wallets that are linked or will be. */
+function throwTransaction(dice: Dice): WorldTransaction {
+  const [from, one, two] = [dice.pick(wallets), dice.pick(wallets), dice.pick(wallets)]
+  if (dice.chance(0.3)) return { from, tokensTo: [one, two] }
+  return { from, to: one, value: BigInt(dice.integer(0, 9)), fails: dice.chance(0.1) }
+}
+
 type Moment = 'before' | 'known before' | 'during' | 'known during' | 'after'
 const MOMENTS: readonly Moment[] = ['before', 'known before', 'during', 'known during', 'after']
 
@@ -52,14 +59,8 @@ test(
     const dice = createDice(SEED)
     const world = createWalletWorld()
     const mine = () => {
-      const pick = () => dice.pick(wallets)
-      const transaction = (): WorldTransaction => {
-        const from = pick()
-        if (dice.chance(0.3)) return { from, tokensTo: [pick(), pick()] }
-        return { from, to: pick(), value: BigInt(dice.integer(0, 9)), fails: dice.chance(0.1) }
-      }
       const isFirst = world.chain.highest < 0
-      world.mine(isFirst ? [] : Array.from({ length: TRANSACTIONS_A_BLOCK }, transaction))
+      world.mine(isFirst ? [] : Array.from({ length: TRANSACTIONS_A_BLOCK }, () => throwTransaction(dice)))
       node.setTags({ finalized: Math.max(world.chain.highest - FINAL_DEPTH, 0) })
     }
     const node = await startReplayNode({ chainId: chain.id, chain: world.chain, ...world.state() })
@@ -93,7 +94,7 @@ test(
       return unlinked.splice(index, 1)[0]
     }
     const seen = { overtaken: 0, inOwnBlock: 0 }
-    let wake: () => void = () => undefined
+    let wake: (() => void) | null = null
     const hooked: Store = {
       ...store,
       async commitAdvance(step) {
@@ -118,11 +119,11 @@ test(
         } finally {
           await Promise.all([...racing, ...after.map(link)])
           if (isMining) mine()
-          wake()
+          wake?.()
         }
       },
     }
-    const tell = () => wake()
+    const tell = () => wake?.()
     const log = { debug: tell, info: tell, warn: tell, error: tell }
     const registry = createRegistry(hooked, systemClock)
     const context: ChainContext = {

@@ -257,12 +257,13 @@ type LogFilter = {
   readonly topics?: unknown
 }
 
+const isOf = (wanted: unknown, value: string | undefined) =>
+  wanted === null || wanted === undefined || (value !== undefined && [wanted].flat().includes(value))
+
 /** Of a range or one block, by addresses and topics: null stands for anything, a list for any of it. */
 function ownLogs(chain: ReplayChain, { blockHash, fromBlock, toBlock, address, topics }: LogFilter): Answer {
   const { logs } = chain
   if (logs === undefined) return notFound('eth_getLogs')
-  const isOf = (wanted: unknown, value: string | undefined) =>
-    wanted === null || wanted === undefined || (value !== undefined && [wanted].flat().includes(value))
   const positions = Array.isArray(topics) ? topics : []
   const matches = (log: RpcLog) =>
     isOf(address, log.address) && positions.every((wanted, index) => isOf(wanted, log.topics[index]))

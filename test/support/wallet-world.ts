@@ -76,6 +76,7 @@ export function createWalletWorld(): WalletWorld {
     logs: number => blocks[number]?.receipts?.flatMap(({ logs }) => logs) ?? [],
   }
 
+  const heightOf = (block: number | string) => (typeof block === 'number' ? block : chain.highest)
   return {
     chain,
     blocks,
@@ -110,7 +111,6 @@ export function createWalletWorld(): WalletWorld {
       return number
     },
     state({ archive = true } = {}) {
-      const heightOf = (block: number | string) => (typeof block === 'number' ? block : blocks.length - 1)
       const isKept = (block: number) => archive || block >= blocks.length - 1
       return {
         nonce: (address, block) => {
