@@ -219,6 +219,15 @@ create table indexer.inclusions (
   constraint inclusions_pkey PRIMARY KEY (tx_hash, chain_id)
 );
 
+create table indexer.internal_value (
+  chain_id integer not null,
+  address character varying(42) not null,
+  block_number bigint not null,
+  amount numeric(78,0) not null,
+  tx_hash character varying(66),
+  constraint internal_value_pkey PRIMARY KEY (chain_id, address, block_number)
+);
+
 create table indexer.job_pieces (
   id bigint not null generated always as identity,
   job_id uuid not null,
@@ -269,6 +278,21 @@ create table indexer.migrations (
   created text[] not null,
   applied_at timestamp with time zone not null default now(),
   constraint migrations_pkey PRIMARY KEY (number)
+);
+
+create table indexer.onboarding (
+  chain_id integer not null,
+  address character varying(42) not null,
+  claimed_by text,
+  claimed_until timestamp with time zone,
+  way character varying(20),
+  reason text,
+  failures integer not null default 0,
+  rests_until timestamp with time zone,
+  last_error text,
+  updated_at timestamp with time zone not null default now(),
+  constraint onboarding_pkey PRIMARY KEY (chain_id, address),
+  constraint onboarding_way_check CHECK (((way)::text = ANY ((ARRAY['filtered'::character varying, 'whole'::character varying])::text[])))
 );
 
 create table indexer.registry (
@@ -343,6 +367,8 @@ create table indexer.wallet_coverage (
   covered boolean not null,
   from_block bigint not null,
   to_block bigint not null,
+  traces boolean not null default false,
+  verification character varying(20) not null default 'basic'::character varying,
   constraint wallet_coverage_check CHECK ((from_block <= to_block)),
   constraint wallet_coverage_pkey PRIMARY KEY (chain_id, address, covered, from_block)
 );
@@ -426,9 +452,15 @@ CREATE INDEX user_transactions_timestamp_idx ON public.user_transactions USING b
 
 CREATE INDEX user_transactions_user_id_idx ON public.user_transactions USING btree (user_id);
 
+CREATE INDEX users_indexer_created ON public.users USING btree (created_at);
+
+CREATE INDEX users_indexer_lower_address ON public.users USING btree (lower((wallet_address)::text)) INCLUDE (wallet_address, id);
+
 CREATE INDEX wallet_activity_activity_type_idx ON public.wallet_activity USING btree (activity_type);
 
 CREATE INDEX wallet_activity_indexer_block ON public.wallet_activity USING btree (chain_id, block_number) WHERE (block_hash IS NOT NULL);
+
+CREATE INDEX wallet_activity_indexer_ownerless ON public.wallet_activity USING btree (wallet_address) WHERE ((user_id IS NULL) AND (block_hash IS NOT NULL));
 
 CREATE INDEX wallet_activity_indexer_tx_hash ON public.wallet_activity USING btree (tx_hash) WHERE (block_hash IS NOT NULL);
 
@@ -453,6 +485,8 @@ CREATE INDEX transactions_sought ON indexer.transactions USING btree (sought_at 
 CREATE INDEX transactions_verdict ON indexer.transactions USING btree (tx_hash) WHERE (verdict IS NOT NULL);
 
 CREATE INDEX transitions_tx_hash ON indexer.transitions USING btree (tx_hash, id);
+
+CREATE INDEX wallet_coverage_lacking ON indexer.wallet_coverage USING btree (chain_id, address) WHERE (NOT covered);
 
 CREATE INDEX wallets_version ON indexer.wallets USING btree (version);
 

@@ -45,7 +45,7 @@ export function runBackfill(input: CommandInput, options: BackfillOptions): Prom
   const { chain } = findChain(input.config, options.chain)
   return withApp<ExitCode>({ ...input, logTo: 2, migrate: false }, async app => {
     const context = app.context(chain.id)
-    await app.registry.refresh('now')
+    await app.registry.refresh('now', input.signal)
     if (options.job !== null) return workAsChild(context, input, options, options.job)
     const wallets = options.wallets.length === 0 ? null : options.wallets
     const to = await resolveEnd(context, options, input.signal)

@@ -77,8 +77,15 @@ export function createProgram(input: ProgramInput): { run(args: readonly string[
     .description('how far every chain is: head, indexed, finalized, lag, endpoints, backfills, wallets')
     .option('--json', 'as JSON', false)
     .option('--tx <0x…>', 'the story of one transaction: where it stands, and why its status is what it is', parseHash)
-    .action((options: { json: boolean; tx?: Hash }) =>
-      withConfig(command => runStatus(command, { json: options.json, tx: options.tx ?? null })),
+    .option(
+      '--wallet <0x…>',
+      'one wallet: which blocks are complete for it, how that is known, what is missing',
+      parseAddress,
+    )
+    .action((options: { json: boolean; tx?: Hash; wallet?: Address }) =>
+      withConfig(command =>
+        runStatus(command, { json: options.json, tx: options.tx ?? null, wallet: options.wallet ?? null }),
+      ),
     )
 
   program
@@ -87,7 +94,7 @@ export function createProgram(input: ProgramInput): { run(args: readonly string[
     .requiredOption('--chain <id or name>', 'the chain')
     .requiredOption('--from-block <number>', 'first block', parseBlock)
     .requiredOption('--to-block <number>', 'last block', parseBlock)
-    .option('--wallet <0x…>', 'only this wallet (repeatable)', collectAddress, [])
+    .option('--wallet <0x…>', 'only this wallet, and whether its history is complete (repeatable)', collectAddress, [])
     .option('--repair', 'write what is right', false)
     .action((options: { chain: string; fromBlock: number; toBlock: number; wallet: Address[]; repair: boolean }) =>
       withConfig(command => runVerify(command, { ...options, wallets: options.wallet })),
@@ -180,7 +187,7 @@ function addWallets(program: Command, withConfig: (work: (command: CommandInput)
   const wallets = program.command('wallets').description('the watch-list of wallets that belong to no user')
   wallets
     .command('add')
-    .description('watch a wallet from the next block on')
+    .description('watch a wallet from the next block on; the daemon fills its past')
     .argument('<address>', 'the wallet', parseAddress)
     .option('--label <text>', 'what it is')
     .action((address: Address, options: { label?: string }) =>

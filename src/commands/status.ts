@@ -3,25 +3,34 @@
  */
 
 import { withApp } from '../app.ts'
-import type { Hash } from '../core/types.ts'
+import type { Address, Hash } from '../core/types.ts'
 import { describeDuration } from '../ops/progress.ts'
 import type { EndpointHealth } from '../source/source.ts'
 import { type ChainStatus, type Status, statusOf } from '../status.ts'
 import type { Job, JobWorker } from '../store/store.ts'
 import type { CommandInput, ExitCode } from './command.ts'
+import { walletStatusOf } from '../wallet-status.ts'
 import { describeStory } from './story.ts'
+import { describeWallet } from './wallet-words.ts'
 
 export type StatusOptions = {
   readonly json: boolean
   /** The story of this transaction instead. */
   readonly tx: Hash | null
+  /** What is complete for this wallet instead. */
+  readonly wallet: Address | null
 }
 
-export function runStatus(input: CommandInput, { json, tx }: StatusOptions): Promise<ExitCode> {
+export function runStatus(input: CommandInput, { json, tx, wallet }: StatusOptions): Promise<ExitCode> {
   return withApp<ExitCode>({ ...input, logTo: 2, migrate: false }, async app => {
     if (tx !== null) {
       const story = await app.store.story(tx)
       for (const line of json ? [JSON.stringify(story, null, 2)] : describeStory(story, app.chains)) input.print(line)
+      return 0
+    }
+    if (wallet !== null) {
+      const status = await walletStatusOf(app, wallet)
+      for (const line of json ? [toJson(status)] : describeWallet(status)) input.print(line)
       return 0
     }
     const status = await statusOf(app, { states: null })
@@ -29,6 +38,11 @@ export function runStatus(input: CommandInput, { json, tx }: StatusOptions): Pro
     else for (const line of describeStatus(status)) input.print(line)
     return 0
   })
+}
+
+/** Amounts of money are text: they are larger than the numbers of JSON. */
+function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, each: unknown) => (typeof each === 'bigint' ? each.toString() : each), 2)
 }
 
 /** The status as lines of text. */
@@ -52,9 +66,19 @@ function describeChain(chain: ChainStatus): string[] {
   return [
     `${chain.chain} (${chain.id}): indexed ${chain.indexed === null ? 'nothing yet' : describeNumber(chain.indexed)}, head ${describeNumber(chain.head)}${lag}${age}, final up to ${describeNumber(chain.finalized)}`,
     `  ${chain.followed ? 'followed by a daemon' : 'no daemon follows it'}; ${describeNumber(chain.coveredBlocks)} blocks complete; ${describeNumber(chain.pending)} transactions pending`,
+    ...describeOnboarding(chain),
     ...chain.endpoints.map(describeEndpoint),
     ...(chain.stall === null ? [] : [`  ${chain.stall}`]),
     ...(chain.problem === null ? [] : [`  ${chain.problem}`]),
+  ]
+}
+
+function describeOnboarding({ onboarding }: ChainStatus): string[] {
+  const { waiting, working, failing } = onboarding
+  if (waiting === 0) return []
+  const trouble = failing === 0 ? '' : `, ${describeNumber(failing)} could not be filled yet`
+  return [
+    `  ${describeNumber(waiting)} wallets lack blocks of before they were linked; ${describeNumber(working)} are being filled${trouble} (status --wallet 0x… tells more)`,
   ]
 }
 

@@ -108,7 +108,7 @@ async function commitPiece(context: ChainContext, piece: Fetched, signal: AbortS
   const { chain, registry, store } = context
   const { range, wallets, download, settledHeight } = piece
   for (let attempt = 1; ; attempt += 1) {
-    await registry.refresh()
+    await registry.refresh('newest', signal)
     const registryVersion = registry.version
     const sought = await store.sought()
     // Who was linked meanwhile may take part in transactions of which only the logs are known.
@@ -132,7 +132,6 @@ async function commitPiece(context: ChainContext, piece: Fetched, signal: AbortS
       return written.activities
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'REGISTRY_STALE' || attempt >= MAX_MATCHES) throw error
-      await registry.refresh('now')
     }
   }
 }
