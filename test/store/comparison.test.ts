@@ -174,6 +174,11 @@ describe('a round of slices', () => {
   })
 })
 
+/** In a way that no look has to find. */
+async function changeSomebody(): Promise<void> {
+  await database.sql`update users set handle = 'x' || id where id = (select min(id::text)::uuid from users)`
+}
+
 async function addMany(count: number): Promise<void> {
   await database.sql`
     insert into users (wallet_address, created_at)
@@ -269,8 +274,6 @@ describe('a registry of many users', () => {
       await registry.compareOn(never)
       return slices.length
     }
-    const changeSomebody = () =>
-      database.sql`update users set handle = 'x' || id where id = (select min(id::text)::uuid from users)`
     expect(await callsAfter(() => addUser(database.sql, ALICE))).toBe(1)
     now += 10_000
     expect(await callsAfter(changeSomebody)).toBe(4)
