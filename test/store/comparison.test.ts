@@ -283,6 +283,19 @@ describe('a registry of many users', () => {
     expect(await callsAfter(() => Promise.resolve())).toBe(4)
   })
 
+  test('finds more than a look sees, when they all came in one instant', async () => {
+    await addMany(MANY_USERS)
+    const registry = createRegistry(store, systemClock)
+    await registry.refresh()
+    await database.sql`
+      insert into users (wallet_address)
+      select '0x' || encode(substr(sha256('import' || number::text::bytea), 1, 20), 'hex') from generate_series(1, 25000) number`
+    await registry.refresh()
+    expect(registry.size).toBeLessThan(MANY_USERS + 25_000)
+    await registry.compareOn(never)
+    expect(registry.size).toBe(MANY_USERS + 25_000)
+  })
+
   test('takes in what another process found, and reads all anew where the history is another', async () => {
     await addMany(MANY_USERS)
     const registry = createRegistry(store, systemClock)
