@@ -1,6 +1,6 @@
 /**
- * What is done by the clock and not by the chain: the sweep of application rows, the rounds through all users, and giving rows to
- * their owners.
+ * What is done by the clock and not by the chain: the sweep of application rows, the rounds through all users, giving rows to their
+ * owners, and the past of wallets.
  * Where the database tells of what the application does (NOTIFY), they run at once besides.
  *
  * Always holds: no job runs twice at a time in one process, and several processes may run the same jobs: each piece of work is
@@ -14,6 +14,7 @@ import { watchMempool } from '../steps/mempool.ts'
 import { sweep } from '../steps/sweep.ts'
 import { beat } from './beat.ts'
 import { createJob, createTeller, type Job } from './job.ts'
+import { type OnboardingState, startOnboarding } from './onboarding.ts'
 
 const EVERY_MINUTE = '17 * * * * *'
 const SWEEP_EVERY_BEATS = 2
@@ -22,12 +23,16 @@ const MAX_WALLETS_PER_RUN = 500
 const NOTIFIED_PAUSE_MS = 200
 const HELD_PAUSE_MS = 500
 
-export type Jobs = { stop(): Promise<void> }
+export type Jobs = {
+  /** How many wallets wait for their history, by chain. */
+  onboarding(): readonly OnboardingState[]
+  stop(): Promise<void>
+}
 
 /** @param isHeld while it says so, nothing is written: rows that are missing are not to be made up for from what is left of them */
 export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal, isHeld = () => false): Jobs {
   const [first] = contexts
-  if (first === undefined) return { stop: async () => undefined }
+  if (first === undefined) return { onboarding: () => [], stop: async () => undefined }
   const { store, chains, log, registry, clock } = first
   const stopped = new AbortController()
   const tell = createTeller(first)
@@ -66,6 +71,7 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
   const watching = contexts.map(context => watchMempool(context, signal))
   const listening = [hear('transactions', [sweepPending]), hear('users', [attribute, compare], registry.hint)]
   const until = AbortSignal.any([signal, stopped.signal])
+  const onboarding = contexts.map(context => startOnboarding(context, isHeld, until))
   // What was overwritten or lost while nobody looked is not left for another minute.
   const begin = async () => {
     while (isHeld() && !until.aborted) await sleep(HELD_PAUSE_MS, until)
@@ -83,9 +89,10 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
     until,
   )
   return {
+    onboarding: () => onboarding.map(({ state }) => state()),
     async stop() {
       stopped.abort()
-      await Promise.all([beating, beginning])
+      await Promise.all([beating, beginning, ...onboarding.map(({ ended }) => ended)])
       for (const end of await Promise.all(listening)) await end()
       await Promise.all([...[sweepPending, sweepAll, attribute, compare].map(job => job.ended()), ...watching])
     },
