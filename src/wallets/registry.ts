@@ -23,6 +23,8 @@ const FEW_USERS = 200
 const SLICE = 4_000
 /** How long one call may go on with a round that nobody waits for: a twentieth of a second, of each second. */
 const ROUND_SHARE_MS = 50
+/** Where so many came at once, more of them may be behind those that a look sees. */
+const MANY_NEW = 5_000
 /** What was told within this time of a look that found something is what it found. */
 const EXPLAINED_MS = 2_000
 /** A round that was asked for is followed by a rest this many times as long: who is told of something all the time looks a third of it. */
@@ -69,6 +71,7 @@ export function createRegistry(store: RegistryStore, clock: Clock): Registry {
     const seen = areFew ? await store.compareSlice('', FEW_USERS) : await store.compareNewest()
     if ('upto' in seen && seen.upto !== null) areFew = false
     if (seen.changes > 0) foundAt = clock.monotonic()
+    if (seen.changes >= MANY_NEW) isAsked = true
     await follow(seen)
   }
 
@@ -98,11 +101,13 @@ export function createRegistry(store: RegistryStore, clock: Clock): Registry {
 
   const takeHint = async (signal: AbortSignal) => {
     isHinted = false
-    const wasAsked = isAsked
-    // If the look fails, the round has to find it.
-    isAsked = true
-    await refresh('newest', signal)
-    isAsked = wasAsked || !(areFew || clock.monotonic() - foundAt <= EXPLAINED_MS)
+    try {
+      await refresh('newest', signal)
+    } catch (error) {
+      isAsked = true
+      throw error
+    }
+    if (!areFew && clock.monotonic() - foundAt > EXPLAINED_MS) isAsked = true
   }
 
   return {

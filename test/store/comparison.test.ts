@@ -174,6 +174,11 @@ describe('a round of slices', () => {
   })
 })
 
+/** In a way that no look has to find. */
+async function changeSomebody(): Promise<void> {
+  await database.sql`update users set handle = 'x' || id where id = (select min(id::text)::uuid from users)`
+}
+
 async function addMany(count: number): Promise<void> {
   await database.sql`
     insert into users (wallet_address, created_at)
@@ -269,8 +274,6 @@ describe('a registry of many users', () => {
       await registry.compareOn(never)
       return slices.length
     }
-    const changeSomebody = () =>
-      database.sql`update users set handle = 'x' || id where id = (select min(id::text)::uuid from users)`
     expect(await callsAfter(() => addUser(database.sql, ALICE))).toBe(1)
     now += 10_000
     expect(await callsAfter(changeSomebody)).toBe(4)
@@ -278,6 +281,19 @@ describe('a registry of many users', () => {
     expect(await callsAfter(changeSomebody)).toBe(1)
     now += 10_000
     expect(await callsAfter(() => Promise.resolve())).toBe(4)
+  })
+
+  test('finds more than a look sees, when they all came in one instant', async () => {
+    await addMany(MANY_USERS)
+    const registry = createRegistry(store, systemClock)
+    await registry.refresh()
+    await database.sql`
+      insert into users (wallet_address)
+      select '0x' || encode(substr(sha256('import' || number::text::bytea), 1, 20), 'hex') from generate_series(1, 25000) number`
+    await registry.refresh()
+    expect(registry.size).toBeLessThan(MANY_USERS + 25_000)
+    await registry.compareOn(never)
+    expect(registry.size).toBe(MANY_USERS + 25_000)
   })
 
   test('takes in what another process found, and reads all anew where the history is another', async () => {
