@@ -8,14 +8,17 @@ import type { Priority } from '../core/budget.ts'
 import type { Verification } from '../core/chain.ts'
 import type { Address, Header, Hex } from '../core/types.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
+import { createStates, type States } from './account.ts'
+import { askDues } from './account-dues.ts'
 import { askBlock, askNewest, askNextBlock, type BlockTerms, inconsistent } from './blocks.ts'
 import { createBudget, type RequestLedger } from './budget.ts'
 import { createEndpoint, type Endpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
+import { askNamedBlocks } from './filtered-logs.ts'
 import { watchHeads } from './heads.ts'
 import { askHistory } from './history.ts'
 import { watchMempool } from './mempool.ts'
-import { parseBytes, parseHeader, parseLocation, parseQuantity } from './parse.ts'
+import { parseBytes, parseHeader, parseLocation } from './parse.ts'
 import { type Asker, askLatest, createPool, newestHead, type Pool } from './pool.ts'
 import { watchAbilities } from './probe.ts'
 import type { Source, TagAnswer } from './source.ts'
@@ -60,7 +63,8 @@ export function createJsonRpcSource(options: SourceOptions): Source {
   const { chainId, clock = systemClock } = options
   const endpoints = openEndpoints(options, clock)
   const pool = createPool(chainId, endpoints, clock)
-  return sourceOf({ pool, terms: termsOf(options), clock, options, bits: new EntryBits() }, 'live')
+  const states = createStates(pool)
+  return sourceOf({ pool, states, terms: termsOf(options), clock, options, bits: new EntryBits() }, 'live')
 }
 
 function openEndpoints(options: SourceOptions, clock: Clock): Endpoint[] {
@@ -110,6 +114,7 @@ function termsOf({ verification = 'basic', urls, onTrouble }: SourceOptions): Bl
 
 type Parts = {
   readonly pool: Pool
+  readonly states: States
   readonly terms: BlockTerms
   readonly clock: Clock
   readonly options: SourceOptions
@@ -117,7 +122,7 @@ type Parts = {
 }
 
 function sourceOf(parts: Parts, priority: Priority): Source {
-  const { pool, terms, clock, options, bits } = parts
+  const { pool, states, terms, clock, options, bits } = parts
   const { endpoints } = pool
   const ask = <T>(work: (asker: Asker) => Promise<T>, signal: AbortSignal, more: object = {}) =>
     pool.attempt(work, { signal, priority, ...more })
@@ -142,6 +147,8 @@ function sourceOf(parts: Parts, priority: Priority): Source {
       ask(asker => askBlock(asker, number, { ...terms, interest: interest ?? null }), signal, { height: number }),
     history: (range, interest, way, signal) =>
       askHistory(range, interest, way, { pool, clock, terms, bits, question: { signal, priority } }),
+    blocksNaming: (range, wanted, signal) =>
+      askNamedBlocks(range, wanted, { pool, clock, terms, question: { signal, priority } }),
     locate: (hash, signal) =>
       ask(async ({ request }) => {
         const answer = await request('eth_getTransactionByHash', [hash])
@@ -154,14 +161,12 @@ function sourceOf(parts: Parts, priority: Priority): Source {
     },
     watchHeads: (watcher, signal) => watchHeads(pool, clock, watcher, signal),
     watchPending: (watcher, signal) => watchMempool(pool, clock, watcher, signal),
-    nonceAt: async (address, blockNumber, signal) => {
-      const answer = await askState(pool, 'eth_getTransactionCount', { address, blockNumber, priority, signal })
-      return answer === null ? null : Number(parseQuantity(answer, 'nonce'))
-    },
-    codeAt: async (address, blockNumber, signal) => {
-      const answer = await askState(pool, 'eth_getCode', { address, blockNumber, priority, signal })
-      return answer === null ? null : parseBytes(answer, 'code')
-    },
+    nonceAt: (address, blockNumber, signal) => states.nonce({ address, blockNumber, priority, signal }),
+    balanceAt: (address, blockNumber, signal) => states.balance({ address, blockNumber, priority, signal }),
+    codeAt: (address, blockNumber, signal) => states.code({ address, blockNumber, priority, signal }),
+    accountAt: (address, blockNumber, signal, witnesses = 1) =>
+      states.account({ address, blockNumber, priority, signal }, witnesses),
+    dues: (address, block, signal) => ask(asker => askDues(asker, address, block), signal, { height: block.number }),
     call: (to, data, blockNumber, signal) =>
       ask(asker => askCall(asker, to, data, blockNumber), signal, { needs: 'archive' }),
     watchAbilities: (onKnown, signal) => watchAbilities(pool, onKnown, signal),
@@ -225,34 +230,6 @@ async function askCall({ request }: Asker, to: Address, data: Hex, blockNumber: 
   }
   const answer = await orNull(ask('latest'), 'reverted')
   return answer === null ? null : parseBytes(answer, 'eth_call result')
-}
-
-type StateQuestion = {
-  readonly address: Address
-  readonly blockNumber: number
-  readonly priority: Priority
-  readonly signal: AbortSignal
-}
-
-/** State of an account at a block; null where no endpoint keeps it any more: those that are known to have pruned theirs come last. */
-async function askState(pool: Pool, method: string, question: StateQuestion): Promise<unknown> {
-  const { address, blockNumber, priority, signal } = question
-  const gone = new Set<Endpoint>()
-  for (;;) {
-    const goneBefore = gone.size
-    const answer = await pool.attempt(
-      async ({ endpoint, request }) => {
-        const state = await orNull(request(method, [address, numberToHex(blockNumber)]), 'state-gone')
-        if (state !== null) return state
-        gone.add(endpoint)
-        endpoint.abilities.note('archive', false)
-        return null
-      },
-      { signal, priority, height: blockNumber, needs: 'archive' },
-    )
-    // null from the one that was asked before: all have been.
-    if (answer !== null || gone.size === goneBefore || gone.size >= pool.endpoints.length) return answer
-  }
 }
 
 function isFailure(error: unknown, kind: EndpointFailure['kind']): error is EndpointFailure {

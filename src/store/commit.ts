@@ -8,6 +8,7 @@
 import type { Chain } from '../core/chain.ts'
 import { summarizeUsers } from '../core/classify.ts'
 import { settledHeight } from '../core/lifecycle.ts'
+import type { Proof } from '../core/proof.ts'
 import type { Range } from '../core/range.ts'
 import type { ActivityRow, Address, Hash, Header, TransactionFacts } from '../core/types.ts'
 import {
@@ -17,9 +18,11 @@ import {
   insertActivities,
   loadActivities,
 } from './activities.ts'
+import { type Claim, underClaim } from './claims.ts'
 import { type CheckpointMove, extendWindow, loadCheckpoint, moveCheckpoint } from './checkpoint.ts'
 import { inTransaction, type Sql, type Tx } from './connection.ts'
 import { addCoverage, addWalletCoverage, cutCoverage, noteLacking } from './coverage.ts'
+import { type InternalValue, insertInternal } from './internal-value.ts'
 import { fence, type Lease } from './lease.ts'
 import { holdRegistry, ownersOf } from './registry.ts'
 import { reopenReplaced } from './unseen.ts'
@@ -55,7 +58,7 @@ export function commitAdvance(sql: Sql, step: Advance): Promise<Written> {
     await moveCheckpoint(tx, move)
     await extendWindow(tx, chain.id, step.headers, move.finalizedNumber)
     const from = step.headers[0]?.number ?? move.to.number
-    await addCoverage(tx, chain.id, { from, to: move.to.number })
+    await addCoverage(tx, chain.id, { from, to: move.to.number }, chain.verification)
     await deleteActivitiesOfOtherBlocks(tx, chain.id, step.headers)
     const activities = await writeRows(tx, chain, step, step.settledHeight)
     const settled = await settleTransactions(tx, chain.id, step.settledHeight)
@@ -66,30 +69,42 @@ export function commitAdvance(sql: Sql, step: Advance): Promise<Written> {
 export type BackfillCommit = BlockRows & {
   readonly chain: Chain
   readonly registryVersion: number
-  /** Of the set of wallets for which the blocks were fetched: whoever was linked since lacks them. */
-  readonly sievedVersion: number
+  /** Of the set of wallets for which the blocks were sieved: whoever was linked since lacks them. Absent: nothing was left out. */
+  readonly sievedVersion?: number
   readonly range: Range
   /** Only these wallets were matched; null: the whole set. */
   readonly wallets: readonly Address[] | null
   readonly settledHeight: number
+  /** Under which the piece is taken, where it is one of a job that several processes may share. */
+  readonly claim?: Claim | undefined
+  /** How the piece is known to be complete for its wallets; absent: all of its blocks were read. */
+  readonly proof?: Proof
+  /** Value that came or went inside of transactions. */
+  readonly internal?: readonly InternalValue[]
 }
 
-/** A piece of history: blocks that are final, so neither checkpoint nor lease is concerned. */
+/**
+ * A piece of history: blocks that are final, so neither checkpoint nor lease is concerned.
+ *
+ * @throws AppError LEASE_LOST (somebody else has the piece: nothing was written), REGISTRY_STALE (match again)
+ */
 export function commitBackfill(sql: Sql, piece: BackfillCommit): Promise<Written> {
-  return inTransaction(sql, async tx => {
+  const write = async (tx: Tx): Promise<Written> => {
     await holdRegistry(tx, piece.registryVersion)
     if (piece.wallets === null) {
-      await addCoverage(tx, piece.chain.id, piece.range)
-      if (piece.sievedVersion !== piece.registryVersion)
+      await addCoverage(tx, piece.chain.id, piece.range, piece.chain.verification)
+      if (piece.sievedVersion !== undefined && piece.sievedVersion !== piece.registryVersion)
         await noteLacking(tx, piece.chain.id, piece.sievedVersion, piece.range)
       return { activities: await writeRows(tx, piece.chain, piece, piece.settledHeight), settled: 0 }
     }
-    await addWalletCoverage(tx, piece.chain.id, piece.wallets, piece.range)
     const activities = await insertActivities(tx, piece.activities)
     const transactions = await withOtherParticipants(tx, piece.chain, piece.transactions)
     await writeTransactions(tx, piece.chain, transactions, piece.settledHeight)
+    await insertInternal(tx, piece.chain.id, piece.internal ?? [])
+    await addWalletCoverage(tx, piece.chain.id, piece.wallets, piece.range, piece.proof ?? piece.chain.verification)
     return { activities, settled: 0 }
-  })
+  }
+  return inTransaction(sql, tx => underClaim(tx, piece.claim, piece.range, () => write(tx)))
 }
 
 /** Facts that were matched for some wallets only, with the others that the database knows: the sender's user comes first. */

@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- requests|backfill|live …] [--live-minutes N] [--live-blocks N] [--blocks N] [--only CASE,…] [--profile DIR]`, and
- * `npm run bench -- table`
+ * `npm run bench [-- requests|backfill|native|registry|live …] [--live-minutes N] [--live-blocks N] [--blocks N] [--users N]
+ * [--only CASE,…] [--profile DIR]`, and `npm run bench -- table`
  *
  * Runs workloads one after the other, prints what was measured beside its bar, and keeps it in `results.json`; `table` prints what is
  * kept there. `--only` takes some cases of the backfill (`sparse-0`, `dense-50`), and then keeps nothing; `--profile` writes CPU profiles of
@@ -12,6 +12,8 @@ import { createProgress } from '../../src/ops/progress.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { measureBackfill } from './backfill.ts'
 import { measureLive } from './live.ts'
+import { measureNative } from './native.ts'
+import { measureRegistry } from './registry.ts'
 import { formatKept, formatRows, keep, load, type Section } from './report.ts'
 import { measureRequests, type Progress } from './requests.ts'
 import { openStage, type Stage } from './stage.ts'
@@ -24,18 +26,22 @@ const { values, positionals } = parseArgs({
     blocks: { type: 'string', default: '20000' },
     only: { type: 'string' },
     profile: { type: 'string' },
+    users: { type: 'string', default: '1000000' },
   },
 })
 
 const liveBlocks = numberOf('live-blocks')
 const liveMinutes = numberOf('live-minutes')
 const historyBlocks = numberOf('blocks')
+const users = numberOf('users')
+/** Of each of the turns that backfills with few and with many users take. */
+const turnBlocks = Math.ceil(historyBlocks / 10)
 /** Calls a block can be counted on fewer. */
 const countedBlocks = Math.min(historyBlocks, 2_000)
 
 const only = values.only?.split(',') ?? null
 
-function numberOf(name: 'live-blocks' | 'live-minutes' | 'blocks'): number {
+function numberOf(name: 'live-blocks' | 'live-minutes' | 'blocks' | 'users'): number {
   const number = Number(values[name])
   if (Number.isFinite(number) && number > 0) return number
   process.stderr.write(`--${name} needs a number above 0, not ${values[name]}\n`)
@@ -62,9 +68,11 @@ const WORKLOADS: Readonly<Record<string, (stage: Stage) => Promise<Section>>> = 
   requests: stage => measureRequests(stage, { liveBlocks, backfillBlocks: countedBlocks, progress }),
   backfill: stage =>
     measureBackfill(stage, { blocks: historyBlocks, only, profileDirectory: values.profile ?? null, progress, tell }),
+  native: () => Promise.resolve(measureNative()),
+  registry: stage => measureRegistry(stage, { users, blocks: turnBlocks, tell }),
   live: stage => measureLive(stage, { minutes: liveMinutes, progress }),
 }
-const BY_DEFAULT = ['requests', 'backfill']
+const BY_DEFAULT = ['requests', 'backfill', 'native', 'registry']
 
 if (positionals[0] === 'table') {
   tell(await formatKept())
