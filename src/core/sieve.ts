@@ -23,10 +23,10 @@ const OLDER_EVENTS: ReadonlySet<string> = new Set([TRANSFER, APPROVAL, APPROVAL_
 const INDEXED_TOPICS = 3
 
 /** A log as text in lower case; its data is read only where topics don't tell all. */
-export type LogText = { readonly address: string; readonly topics: readonly string[]; readonly data: string }
+type LogText = { readonly address: string; readonly topics: readonly string[]; readonly data: string }
 
 /** Whether a log may be about a tracked wallet. */
-export function namesWallet(log: LogText, interest: Interest): boolean {
+function namesWallet(log: LogText, interest: Interest): boolean {
   const { topics } = log
   for (let index = 1; index < topics.length; index += 1)
     if (interest.walletAt(topics[index] ?? '', ADDRESS_IN_TOPIC)) return true
@@ -48,7 +48,7 @@ export function dataNamesWallet(data: string, interest: Interest): boolean {
 }
 
 /** Whether a transaction concerns somebody by itself. A created contract counts by the address that it gets. */
-export function isConcerning(
+function isConcerning(
   { hash, from, to, nonce, authorizations }: Pick<Transaction, 'hash' | 'from' | 'to' | 'nonce' | 'authorizations'>,
   interest: Interest,
 ): boolean {

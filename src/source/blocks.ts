@@ -73,12 +73,6 @@ export async function askNewest(
   return { head, next: await joinAndProve(asker, next, block, await askReceipts(asker, next), terms) }
 }
 
-/** The receipts of a block that is known from elsewhere. */
-export async function completeBlock(asker: Asker, block: BlockAnswer, terms: BlockTerms): Promise<Block> {
-  const { number } = block.parsed
-  return joinAndProve(asker, number, block, await askReceipts(asker, number), terms)
-}
-
 /** One receipt, of a transaction that is known to be in a block. */
 export async function askReceipt({ endpoint, request }: Asker, hash: Hash, blockNumber: number): Promise<RawReceipt> {
   const answer = await request('eth_getTransactionReceipt', [hash])

@@ -64,7 +64,7 @@ export type Endpoint = {
     onEnd: () => void,
   ): Promise<() => Promise<void>>
   /** Lets a websocket go that is deaf; the next question opens another. */
-  reset(): void
+  readonly reset: () => void
   /** @param newest the newest block that any endpoint of the chain showed lately */
   health(newest: number): EndpointHealth
   close(): Promise<void>
@@ -175,16 +175,16 @@ function openWire(url: string, timeoutMs: number): Wire {
 type Wire = Pick<Endpoint, 'isSocket' | 'subscribe'> & {
   request(method: string, params: readonly unknown[]): Promise<unknown>
   /** Lets go what is open; the next question opens it anew. */
-  drop(): void
+  readonly drop: () => void
   close(): Promise<void>
 }
 
 function openHttp(url: string, timeoutMs: number): Wire {
-  const { request, close } = createHttpClient(url, { timeoutMs, maxBytes: MAX_RESPONSE_BYTES })
+  const client = createHttpClient(url, { timeoutMs, maxBytes: MAX_RESPONSE_BYTES })
   return {
     isSocket: false,
-    request,
-    close,
+    request: (method, params) => client.request(method, params),
+    close: () => client.close(),
     drop: () => undefined,
     async subscribe() {
       throw new Error('Nothing can be subscribed to over HTTP.')

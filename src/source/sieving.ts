@@ -64,8 +64,11 @@ export function digestLogs(logs: readonly unknown[], interest: Interest, entries
     namesWallet = names
   }
   if (last !== undefined && namesWallet) last.logs = logs.slice(from)
-  const hasData = (log: unknown) => isBytes((log as Fields)['data'])
   return groups.every(group => group.logs === null || group.logs.every(hasData)) ? { blockHash, filter, groups } : null
+}
+
+function hasData(log: unknown): boolean {
+  return isBytes((log as Fields)['data'])
 }
 
 /**

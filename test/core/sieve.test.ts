@@ -71,6 +71,8 @@ test('what is left of a block gives the rows that all of it would give', () => {
   expect(left).toBeLessThan(all)
 })
 
+const topic = (address: Address) => hashOf(BigInt(address))
+
 describe('a transaction is kept', () => {
   const rule = ruleOf('Moved(uint256 amount, address user)')
   const chain = chainOf({ rules: rulesOf(rule) })
@@ -79,7 +81,6 @@ describe('a transaction is kept', () => {
     transaction: hash => hash === hashOf(0x50),
     rules: chain.rules,
   })
-  const topic = (address: Address) => hashOf(BigInt(address))
   const isKept = (part: Part) => sieveBlock(blockOf([part]), interest).transactions.length === 1
   const authorization = { chainId: 1n, delegate: CAROL, nonce: 0n, authority: ALICE }
 

@@ -14,10 +14,10 @@ import { createHttpClient, type HttpClient } from '../../../src/source/http.ts'
 type Handle = (request: IncomingMessage, response: ServerResponse, body: string) => void
 
 async function serve(handle: Handle): Promise<string> {
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => {
     let body = ''
-    for await (const chunk of request) body += String(chunk)
-    handle(request, response, body)
+    request.on('data', chunk => (body += String(chunk)))
+    request.on('end', () => handle(request, response, body))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -42,6 +42,13 @@ const failureOf = (work: Promise<unknown>) =>
 const answer = (response: ServerResponse, result: unknown) =>
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ jsonrpc: '2.0', id: 1, result }))
 
+const question = (id: number, method: string, params: unknown[]) => [
+  'POST',
+  '/key?a=b',
+  'application/json',
+  { jsonrpc: '2.0', id, method, params },
+]
+
 test('asks with method, parameters and a number of its own, and gives the result', async () => {
   const asked: unknown[] = []
   const url = await serve((request, response, body) => {
@@ -51,12 +58,6 @@ test('asks with method, parameters and a number of its own, and gives the result
   const client = open(`${url}/key?a=b`)
   expect(await client.request('eth_a', [1])).toEqual({ text: 'grüße', none: null })
   await client.request('eth_b', [])
-  const question = (id: number, method: string, params: unknown[]) => [
-    'POST',
-    '/key?a=b',
-    'application/json',
-    { jsonrpc: '2.0', id, method, params },
-  ]
   expect(asked).toEqual([question(1, 'eth_a', [1]), question(2, 'eth_b', [])])
 })
 
