@@ -23,7 +23,8 @@ import { addCoverage, addWalletCoverage, cutCoverage } from './coverage.ts'
 import { fence, type Lease } from './lease.ts'
 import { holdRegistry, ownersOf } from './registry.ts'
 import { reopenReplaced } from './unseen.ts'
-import { orphanTransactions, rederiveTransactions, settleTransactions, writeTransactions } from './transactions.ts'
+import { orphanTransactions, settleTransactions } from './settlement.ts'
+import { rederiveTransactions, writeTransactions } from './transactions.ts'
 
 export type BlockRows = {
   readonly activities: readonly ActivityRow[]
