@@ -20,6 +20,7 @@ import {
 import { type CheckpointMove, extendWindow, loadCheckpoint, moveCheckpoint } from './checkpoint.ts'
 import { inTransaction, type Sql, type Tx } from './connection.ts'
 import { addCoverage, addWalletCoverage, cutCoverage } from './coverage.ts'
+import { writeFresh } from './fresh.ts'
 import { fence, type Lease } from './lease.ts'
 import { holdRegistry, ownersOf } from './registry.ts'
 import { reopenReplaced } from './unseen.ts'
@@ -73,12 +74,22 @@ export type BackfillCommit = BlockRows & {
   readonly settledHeight: number
 }
 
-/** A piece of history: blocks that are final, so neither checkpoint nor lease is concerned. */
-export function commitBackfill(sql: Sql, piece: BackfillCommit): Promise<Written> {
+/**
+ * A piece of history: blocks that are final, so neither checkpoint nor lease is concerned.
+ *
+ * @param mayCopy whether rows may go in by COPY where nothing is known of them; the rows are the same
+ */
+export function commitBackfill(sql: Sql, piece: BackfillCommit, mayCopy = true): Promise<Written> {
+  // The second try, after a conflict, is made the careful way.
+  let isFirst = true
   return inTransaction(sql, async tx => {
+    const tryCopy = mayCopy && isFirst
+    isFirst = false
     await holdRegistry(tx, piece.registryVersion)
     if (piece.wallets === null) {
       await addCoverage(tx, piece.chain.id, piece.range)
+      if (tryCopy && (await writeFresh(tx, piece.chain, piece, piece.settledHeight)))
+        return { activities: piece.activities.length, settled: 0 }
       return { activities: await writeRows(tx, piece.chain, piece, piece.settledHeight), settled: 0 }
     }
     await addWalletCoverage(tx, piece.chain.id, piece.wallets, piece.range)

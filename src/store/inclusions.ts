@@ -22,6 +22,11 @@ type InclusionRow = {
 
 export type StoredInclusion = Inclusion & { readonly settled: boolean }
 
+/** Whether its status can be decided by its depth alone. What needs more is settled with the checkpoint at hand. */
+export function isDeep({ succeeded, needs, blockNumber }: Inclusion, settledHeight: number): boolean {
+  return succeeded !== null && needs === null && blockNumber <= settledHeight
+}
+
 /** By hash: those on all chains, the lowest first. */
 export async function loadInclusions(tx: Tx, hashes: readonly Hash[]): Promise<Map<Hash, StoredInclusion[]>> {
   // Locked, before the ledger and the rows are, as settling does: whoever decides by what is read here would else overwrite a status

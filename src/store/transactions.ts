@@ -7,7 +7,7 @@ import { type OwnerOf, summarizeUsers } from '../core/classify.ts'
 import type { Hash, TransactionFacts } from '../core/types.ts'
 import { loadActivities } from './activities.ts'
 import type { Tx } from './connection.ts'
-import { insertInclusions, loadInclusions, type StoredInclusion, updateInclusions } from './inclusions.ts'
+import { insertInclusions, isDeep, loadInclusions, type StoredInclusion, updateInclusions } from './inclusions.ts'
 import { writeRows } from './transaction-rows.ts'
 
 /** Writes what is known of transactions in blocks of one chain. @param settledHeight the highest block that is deep enough */
@@ -20,13 +20,10 @@ export async function writeTransactions(
   if (facts.length === 0) return
   const sorted = facts.toSorted((a, b) => (a.inclusion.transactionHash < b.inclusion.transactionHash ? -1 : 1))
   const hashes = sorted.map(({ inclusion }) => inclusion.transactionHash)
-  // What needs more depth is settled below, with the checkpoint at hand.
-  const isDeep = ({ inclusion }: TransactionFacts): boolean =>
-    inclusion.succeeded !== null && inclusion.needs === null && inclusion.blockNumber <= settledHeight
   // Inserted before anything is read: who writes the same one at the same moment is waited for, and seen then.
   const fresh = await insertInclusions(
     tx,
-    sorted.map(fact => ({ ...fact.inclusion, settled: isDeep(fact) })),
+    sorted.map(fact => ({ ...fact.inclusion, settled: isDeep(fact.inclusion, settledHeight) })),
   )
   const known = await loadInclusions(tx, hashes)
   const before = ({ inclusion }: TransactionFacts): StoredInclusion | undefined =>
@@ -35,7 +32,7 @@ export async function writeTransactions(
       : known.get(inclusion.transactionHash)?.find(({ chainId }) => chainId === chain.id)
   const settledOf = (fact: TransactionFacts): boolean => {
     const stays = before(fact)?.settled === true && before(fact)?.blockHash === fact.inclusion.blockHash
-    return fact.inclusion.succeeded !== null && (stays || isDeep(fact))
+    return fact.inclusion.succeeded !== null && (stays || isDeep(fact.inclusion, settledHeight))
   }
   await updateInclusions(
     tx,

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- requests|backfill|live …] [--live-minutes N] [--live-blocks N] [--blocks N]`, and `npm run bench -- table`
+ * `npm run bench [-- requests|backfill|writing|live …] [--live-minutes N] [--live-blocks N] [--blocks N]`, and `npm run bench -- table`
  *
  * Runs workloads one after the other, prints what was measured beside its bar, and keeps it in `results.json`; `table` prints what is
  * kept there. Without a name: all but `live`, which takes the minutes that are given for each transport, and some to warm up. Nothing is asserted: machines are noisy, and this one may be busy. Exit code 1 only where a workload could not be run.
@@ -13,6 +13,7 @@ import { measureLive } from './live.ts'
 import { formatKept, formatRows, keep, load, type Section } from './report.ts'
 import { measureRequests, type Progress } from './requests.ts'
 import { openStage, type Stage } from './stage.ts'
+import { measureWriting } from './writing.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -28,6 +29,8 @@ const liveMinutes = numberOf('live-minutes')
 const historyBlocks = numberOf('blocks')
 /** Calls a block can be counted on fewer. */
 const countedBlocks = Math.min(historyBlocks, 2_000)
+/** More of them say nothing else of the writing. */
+const writtenBlocks = Math.min(historyBlocks, 5_000)
 
 function numberOf(name: keyof typeof values): number {
   const number = Number(values[name])
@@ -55,9 +58,10 @@ function tell(line: string): void {
 const WORKLOADS: Readonly<Record<string, (stage: Stage) => Promise<Section>>> = {
   requests: stage => measureRequests(stage, { liveBlocks, backfillBlocks: countedBlocks, progress }),
   backfill: stage => measureBackfill(stage, { blocks: historyBlocks, progress, tell }),
+  writing: stage => measureWriting(stage, { blocks: writtenBlocks, progress }),
   live: stage => measureLive(stage, { minutes: liveMinutes, progress }),
 }
-const BY_DEFAULT = ['requests', 'backfill']
+const BY_DEFAULT = ['requests', 'backfill', 'writing']
 
 if (positionals[0] === 'table') {
   tell(await formatKept())
