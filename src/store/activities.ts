@@ -64,9 +64,9 @@ export async function deleteActivitiesAbove(tx: Tx, chainId: number, blockNumber
  * Removes our rows at some heights that are of other blocks: what a restore of the schema `indexer` alone leaves, if the chain was
  * reorganised meanwhile.
  */
-export async function deleteActivitiesOfOtherBlocks(tx: Tx, chainId: number, blocks: readonly Header[]): Promise<void> {
+export const deletingActivitiesOfOtherBlocks = (tx: Tx, chainId: number, blocks: readonly Header[]) => {
   const numbers = blocks.map(({ number }) => number)
-  await tx`
+  return tx`
     delete from wallet_activity
     where chain_id = ${chainId} and block_number between ${Math.min(...numbers)} and ${Math.max(...numbers)}
       and block_hash is not null and block_hash <> all(${blocks.map(({ hash }) => hash)}::text[])`

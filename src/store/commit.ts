@@ -13,14 +13,23 @@ import type { ActivityRow, Address, Hash, Header, TransactionFacts } from '../co
 import {
   deleteActivitiesAbove,
   deleteActivitiesOfBlock,
-  deleteActivitiesOfOtherBlocks,
+  deletingActivitiesOfOtherBlocks,
   insertActivities,
   loadActivities,
 } from './activities.ts'
-import { type CheckpointMove, extendWindow, loadCheckpoint, moveCheckpoint } from './checkpoint.ts'
+import {
+  addingHeaders,
+  type CheckpointMove,
+  wrongCheckpoint,
+  loadCheckpoint,
+  moveCheckpoint,
+  moving,
+  windowFrom,
+} from './checkpoint.ts'
 import { inTransaction, type Sql, type Tx } from './connection.ts'
-import { addCoverage, addWalletCoverage, cutCoverage } from './coverage.ts'
+import { addLockedCoverage, addWalletCoverage, cutCoverage, extendCoverage, joinCoverage } from './coverage.ts'
 import { writeFresh } from './fresh.ts'
+import { holdAll } from './guard.ts'
 import { fence, type Lease } from './lease.ts'
 import { holdRegistry, ownersOf } from './registry.ts'
 import { reopenReplaced } from './unseen.ts'
@@ -50,19 +59,29 @@ export type Written = { readonly activities: number; readonly settled: number }
  * @throws AppError LEASE_LOST, REGISTRY_STALE (match again), DB_UNAVAILABLE (nothing is known: read the checkpoint again)
  */
 export function commitAdvance(sql: Sql, step: Advance): Promise<Written> {
-  const { chain, move } = step
+  const { chain } = step
   return inTransaction(sql, async tx => {
-    await fence(tx, step.lease)
-    await holdRegistry(tx, step.registryVersion)
-    await moveCheckpoint(tx, move)
-    await extendWindow(tx, chain.id, step.headers, move.finalizedNumber)
-    const from = step.headers[0]?.number ?? move.to.number
-    await addCoverage(tx, chain.id, { from, to: move.to.number })
-    await deleteActivitiesOfOtherBlocks(tx, chain.id, step.headers)
+    await holdAll(tx, { lease: step.lease, registryVersion: step.registryVersion, chainId: chain.id })
+    await takePlace(tx, step)
     const activities = await writeRows(tx, chain, step, step.settledHeight)
     const settled = await settleTransactions(tx, chain.id, step.settledHeight)
     return { activities, settled }
   })
+}
+
+/** Checkpoint, window and coverage are moved on, in one statement: nothing in it depends on another part of it. */
+async function takePlace(tx: Tx, { chain, headers, move }: Advance): Promise<void> {
+  const range = { from: headers[0]?.number ?? move.to.number, to: move.to.number }
+  const keepFrom = windowFrom(headers, move.finalizedNumber)
+  const [taken] = await tx<{ moved: boolean; extended: boolean }[]>`
+    with moved as (${moving(tx, move)}),
+      added as (${addingHeaders(tx, chain.id, headers, keepFrom)}),
+      forgotten as (delete from indexer.headers where chain_id = ${chain.id} and number < ${keepFrom}),
+      leftover as (${deletingActivitiesOfOtherBlocks(tx, chain.id, headers)}),
+      extended as (${extendCoverage(tx, chain.id, range)})
+    select exists (select 1 from moved) as moved, exists (select 1 from extended) as extended`
+  if (taken?.moved !== true) throw wrongCheckpoint(move)
+  if (!taken.extended) await joinCoverage(tx, chain.id, range)
 }
 
 export type BackfillCommit = BlockRows & {
@@ -85,9 +104,9 @@ export function commitBackfill(sql: Sql, piece: BackfillCommit, mayCopy = true):
   return inTransaction(sql, async tx => {
     const tryCopy = mayCopy && isFirst
     isFirst = false
-    await holdRegistry(tx, piece.registryVersion)
+    await holdAll(tx, { lease: null, registryVersion: piece.registryVersion, chainId: piece.chain.id })
     if (piece.wallets === null) {
-      await addCoverage(tx, piece.chain.id, piece.range)
+      await addLockedCoverage(tx, piece.chain.id, piece.range)
       if (tryCopy && (await writeFresh(tx, piece.chain, piece, piece.settledHeight)))
         return { activities: piece.activities.length, settled: 0 }
       return { activities: await writeRows(tx, piece.chain, piece, piece.settledHeight), settled: 0 }

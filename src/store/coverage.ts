@@ -41,18 +41,23 @@ export async function loadDifferingWallets(sql: Sql, chainId: number): Promise<A
   return rows.map(row => row.address)
 }
 
-/** Adds a range to the tracked set's coverage. The common case, the next block, touches one row. */
-export async function addCoverage(tx: Tx, chainId: number, range: Range): Promise<void> {
-  await lockCoverage(tx, chainId)
-  const extended = await tx`
-    update indexer.coverage set to_block = ${range.to}
-    where chain_id = ${chainId} and to_block = ${range.from - 1}
-      and not exists (
-        select 1 from indexer.coverage other
-        where other.chain_id = ${chainId} and other.from_block between ${range.from} and ${range.to + 1}
-      )
-    returning 1`
-  if (extended.length > 0) return
+/** Adds a range to the tracked set's coverage, which is locked already (`guard.ts`). The common case, the next block, touches one row. */
+export async function addLockedCoverage(tx: Tx, chainId: number, range: Range): Promise<void> {
+  const extended = await tx`${extendCoverage(tx, chainId, range)}`
+  if (extended.length === 0) await joinCoverage(tx, chainId, range)
+}
+
+/** Gives one row where the range could be put behind another one, and none where it has to be joined. */
+export const extendCoverage = (tx: Tx, chainId: number, range: Range) => tx`
+  update indexer.coverage set to_block = ${range.to}
+  where chain_id = ${chainId} and to_block = ${range.from - 1}
+    and not exists (
+      select 1 from indexer.coverage other
+      where other.chain_id = ${chainId} and other.from_block between ${range.from} and ${range.to + 1}
+    )
+  returning 1`
+
+export async function joinCoverage(tx: Tx, chainId: number, range: Range): Promise<void> {
   await replaceCoverage(tx, chainId, mergeRanges([...(await loadCoverage(tx, chainId)), range]))
 }
 
@@ -108,5 +113,8 @@ async function replaceCoverage(tx: Tx, chainId: number, ranges: Ranges): Promise
 
 /** Two that join ranges of one chain must not read before the other has written. */
 async function lockCoverage(tx: Tx, chainId: number): Promise<void> {
-  await tx`select pg_advisory_xact_lock(hashtextextended('indexer.coverage', ${chainId}))`
+  await tx`select ${coverageLock(tx, chainId)}`
 }
+
+export const coverageLock = (tx: Tx, chainId: number) =>
+  tx`pg_advisory_xact_lock(hashtextextended('indexer.coverage', ${chainId}))`
