@@ -21,6 +21,7 @@ type Value = string | number | bigint | boolean | null
 
 /** What the text format of COPY would take for something else. */
 const AWKWARD = /[\\\n\r\t]/g
+const HAS_AWKWARD = /[\\\n\r\t]/
 const ESCAPED: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
 /** One row in the text format. */
@@ -33,7 +34,7 @@ export function copyLine(...values: readonly Value[]): string {
 function field(value: Value): string {
   if (value === null) return '\\N'
   if (typeof value !== 'string') return String(value)
-  return value.search(AWKWARD) < 0 ? value : value.replaceAll(AWKWARD, character => ESCAPED[character] ?? character)
+  return HAS_AWKWARD.test(value) ? value.replaceAll(AWKWARD, character => ESCAPED[character] ?? character) : value
 }
 
 /**

@@ -62,6 +62,17 @@ export async function insertInclusions(tx: Tx, inclusions: readonly StoredInclus
   return new Set(inserted.map(row => row.tx_hash))
 }
 
+/** Whether an inclusion is stored as it is now: then it need not be sent. */
+export function saysTheSame(stored: StoredInclusion | undefined, now: StoredInclusion): boolean {
+  return (
+    stored !== undefined &&
+    stored.blockHash === now.blockHash &&
+    stored.settled === now.settled &&
+    stored.succeeded === now.succeeded &&
+    stored.needs === now.needs
+  )
+}
+
 export async function updateInclusions(tx: Tx, inclusions: readonly StoredInclusion[]): Promise<void> {
   if (inclusions.length === 0) return
   await tx`

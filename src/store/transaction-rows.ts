@@ -7,8 +7,8 @@
 
 import type { Chain } from '../core/chain.ts'
 import type { Transition } from '../core/lifecycle.ts'
-import { decideRow, type ExistingRow, type Ledger, type RowDecision } from '../core/transaction-row.ts'
-import type { Hash, Inclusion, TransactionFacts, TransactionStatus } from '../core/types.ts'
+import { decideRow, type ExistingRow, type Ledger, type RowDecision, type RowValues } from '../core/transaction-row.ts'
+import type { Address, Hash, Inclusion, TransactionFacts, TransactionStatus } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import { booleans } from './array-types.ts'
 import type { Tx } from './connection.ts'
@@ -27,6 +27,7 @@ export async function writeRows(tx: Tx, chain: Chain, pending: readonly Pending[
   const hashes = pending.map(({ facts }) => facts.inclusion.transactionHash)
   const ledger = await loadLedger(tx, hashes)
   const existing = await loadExisting(tx, hashes)
+  const changed: Decided[] = []
   const decided: Decided[] = pending.flatMap(item => {
     const hash = item.facts.inclusion.transactionHash
     const decision = decideRow({
@@ -35,19 +36,31 @@ export async function writeRows(tx: Tx, chain: Chain, pending: readonly Pending[
       ledger: ledger.get(hash) ?? null,
       ownRowId: transactionRowId(hash),
     })
-    return decision === null ? [] : [{ ...decision, inclusion: item.facts.inclusion }]
+    if (decision === null) return []
+    const whole = { ...decision, inclusion: item.facts.inclusion }
+    if (!remembersTheSame(ledger.get(hash), decision.ledger)) changed.push(whole)
+    return [whole]
   })
   if (decided.length === 0) return
-  await upsertLedger(tx, decided)
+  await upsertLedger(tx, changed)
   await insertRows(tx, chain, decided)
-  await updateRows(tx, chain, decided)
+  await updateRows(tx, chain, decided, existing)
   await insertTransitions(
     tx,
     decided.flatMap(({ transitions, inclusion }) => transitions.map(transition => ({ transition, inclusion }))),
   )
 }
 
-async function loadExisting(tx: Tx, hashes: readonly Hash[]): Promise<Map<string, ExistingRow[]>> {
+/** A row as it stands, with the rest of what we would write to it. */
+type StoredRow = ExistingRow &
+  Pick<RowValues, 'amount' | 'token' | 'tokenAddress'> & {
+    readonly rawAmount: string | null
+    readonly chain: string | null
+    readonly blockNumber: number | null
+    readonly timestamp: number
+  }
+
+async function loadExisting(tx: Tx, hashes: readonly Hash[]): Promise<Map<string, StoredRow[]>> {
   const rows = await tx<
     {
       hash: string
@@ -56,9 +69,18 @@ async function loadExisting(tx: Tx, hashes: readonly Hash[]): Promise<Map<string
       user_id: string | null
       event_type: string
       status: TransactionStatus
+      chain: string | null
+      amount: string | null
+      raw_amount: string | null
+      token: string | null
+      token_address: Address | null
+      block_number: number | null
+      at: number
     }[]
   >`
-    select lower(tx_hash) as hash, id, tx_hash, user_id, event_type, status from user_transactions
+    select lower(tx_hash) as hash, id, tx_hash, user_id, event_type, status, chain, trim_scale(amount)::text as amount,
+      raw_amount::text as raw_amount, token, token_address, block_number, extract(epoch from "timestamp")::float8 as at
+    from user_transactions
     where lower(tx_hash) = any(${hashes}::text[])
     order by lower(tx_hash), created_at, id
     for update`
@@ -70,6 +92,13 @@ async function loadExisting(tx: Tx, hashes: readonly Hash[]): Promise<Map<string
       userId: row.user_id,
       eventType: row.event_type,
       status: row.status,
+      chain: row.chain,
+      amount: row.amount,
+      rawAmount: row.raw_amount,
+      token: row.token,
+      tokenAddress: row.token_address,
+      blockNumber: row.block_number,
+      timestamp: row.at,
     })),
     ({ hash }) => hash,
   )
@@ -104,7 +133,20 @@ async function loadLedger(tx: Tx, hashes: readonly Hash[]): Promise<Map<string, 
   )
 }
 
+function remembersTheSame(known: Ledger | undefined, now: Ledger): boolean {
+  return (
+    known !== undefined &&
+    known.rowId === now.rowId &&
+    known.applicationHash === now.applicationHash &&
+    known.keepsUser === now.keepsUser &&
+    known.keepsEventType === now.keepsEventType &&
+    known.status === now.status &&
+    known.chainId === now.chainId
+  )
+}
+
 async function upsertLedger(tx: Tx, decided: readonly Decided[]): Promise<void> {
+  if (decided.length === 0) return
   await tx`
     insert into indexer.transactions as known (tx_hash, row_id, application_hash, keeps_user, keeps_event_type, status, chain_id)
     select * from unnest(
@@ -148,10 +190,45 @@ async function insertRows(tx: Tx, chain: Chain, decided: readonly Decided[]): Pr
   }
 }
 
-async function updateRows(tx: Tx, chain: Chain, decided: readonly Decided[]): Promise<void> {
-  const rows = decided.flatMap(({ rows: own, inclusion, status }) =>
-    own.filter(({ isNew }) => !isNew).map(row => ({ ...row, inclusion, status })),
+type DecidedRow = RowDecision['rows'][number] & Pick<Decided, 'inclusion' | 'status'>
+
+/** Whether a row stands as it was decided: then it need not be sent. Where this can't tell, Postgres compares. */
+function standsSo(stored: StoredRow | undefined, row: DecidedRow, chain: Chain): boolean {
+  return (
+    stored !== undefined &&
+    stored.userId === row.userId &&
+    stored.chain === chain.label &&
+    stored.eventType === row.eventType &&
+    stored.token === row.token &&
+    stored.tokenAddress === row.tokenAddress &&
+    stored.amount === row.amount &&
+    stored.rawAmount === (row.rawAmount?.toString() ?? null) &&
+    stored.status === row.status &&
+    stored.blockNumber === row.inclusion.blockNumber &&
+    stored.timestamp === row.inclusion.timestamp
   )
+}
+
+async function updateRows(
+  tx: Tx,
+  chain: Chain,
+  decided: readonly Decided[],
+  existing: ReadonlyMap<string, readonly StoredRow[]>,
+): Promise<void> {
+  const rows = decided.flatMap(({ rows: own, inclusion, status }) => {
+    const stored = existing.get(inclusion.transactionHash)
+    return own
+      .filter(({ isNew }) => !isNew)
+      .map(row => ({ ...row, inclusion, status }))
+      .filter(
+        row =>
+          !standsSo(
+            stored?.find(({ id }) => id === row.id),
+            row,
+            chain,
+          ),
+      )
+  })
   if (rows.length === 0) return
   await tx`
     update user_transactions u set

@@ -7,7 +7,14 @@ import { type OwnerOf, summarizeUsers } from '../core/classify.ts'
 import type { Hash, TransactionFacts } from '../core/types.ts'
 import { loadActivities } from './activities.ts'
 import type { Tx } from './connection.ts'
-import { insertInclusions, isDeep, loadInclusions, type StoredInclusion, updateInclusions } from './inclusions.ts'
+import {
+  insertInclusions,
+  isDeep,
+  loadInclusions,
+  saysTheSame,
+  type StoredInclusion,
+  updateInclusions,
+} from './inclusions.ts'
 import { writeRows } from './transaction-rows.ts'
 
 /** Writes what is known of transactions in blocks of one chain. @param settledHeight the highest block that is deep enough */
@@ -37,8 +44,9 @@ export async function writeTransactions(
   await updateInclusions(
     tx,
     sorted
-      .filter(({ inclusion }) => !fresh.has(inclusion.transactionHash))
-      .map(fact => ({ ...fact.inclusion, settled: settledOf(fact) })),
+      .map(fact => ({ stored: before(fact), now: { ...fact.inclusion, settled: settledOf(fact) } }))
+      .filter(({ stored, now }) => !fresh.has(now.transactionHash) && !saysTheSame(stored, now))
+      .map(({ now }) => now),
   )
   await writeRows(
     tx,
