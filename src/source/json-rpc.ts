@@ -7,6 +7,8 @@ import type { Priority } from '../core/budget.ts'
 import type { Verification } from '../core/chain.ts'
 import type { Address, Header, Hex } from '../core/types.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
+import { createStates, type States } from './account.ts'
+import { askDues } from './account-dues.ts'
 import { askBlock, askNewest, askNextBlock, type BlockTerms, inconsistent } from './blocks.ts'
 import { createBudget, type RequestLedger } from './budget.ts'
 import { createEndpoint, type Endpoint } from './endpoint.ts'
@@ -14,7 +16,7 @@ import { EndpointFailure } from './failure.ts'
 import { watchHeads } from './heads.ts'
 import { askHistory } from './history.ts'
 import { watchMempool } from './mempool.ts'
-import { parseBytes, parseHeader, parseLocation, parseQuantity } from './parse.ts'
+import { parseBytes, parseHeader, parseLocation } from './parse.ts'
 import { type Asker, askLatest, createPool, newestHead, type Pool } from './pool.ts'
 import { watchAbilities } from './probe.ts'
 import type { Source, TagAnswer } from './source.ts'
@@ -59,7 +61,7 @@ export function createJsonRpcSource(options: SourceOptions): Source {
   const { chainId, clock = systemClock } = options
   const endpoints = openEndpoints(options, clock)
   const pool = createPool(chainId, endpoints, clock)
-  return sourceOf(pool, termsOf(options), clock, options, 'live')
+  return sourceOf(pool, createStates(pool), termsOf(options), clock, options, 'live')
 }
 
 function openEndpoints(options: SourceOptions, clock: Clock): Endpoint[] {
@@ -107,7 +109,14 @@ function termsOf({ verification = 'basic', urls, onTrouble }: SourceOptions): Bl
   }
 }
 
-function sourceOf(pool: Pool, terms: BlockTerms, clock: Clock, options: SourceOptions, priority: Priority): Source {
+function sourceOf(
+  pool: Pool,
+  states: States,
+  terms: BlockTerms,
+  clock: Clock,
+  options: SourceOptions,
+  priority: Priority,
+): Source {
   const { endpoints } = pool
   const ask = <T>(work: (asker: Asker) => Promise<T>, signal: AbortSignal, more: object = {}) =>
     pool.attempt(work, { signal, priority, ...more })
@@ -144,18 +153,16 @@ function sourceOf(pool: Pool, terms: BlockTerms, clock: Clock, options: SourceOp
     },
     watchHeads: (watcher, signal) => watchHeads(pool, clock, watcher, signal),
     watchPending: (watcher, signal) => watchMempool(pool, clock, watcher, signal),
-    nonceAt: async (address, blockNumber, signal) => {
-      const answer = await askState(pool, 'eth_getTransactionCount', { address, blockNumber, priority, signal })
-      return answer === null ? null : Number(parseQuantity(answer, 'nonce'))
-    },
-    codeAt: async (address, blockNumber, signal) => {
-      const answer = await askState(pool, 'eth_getCode', { address, blockNumber, priority, signal })
-      return answer === null ? null : parseBytes(answer, 'code')
-    },
+    nonceAt: (address, blockNumber, signal) => states.nonce({ address, blockNumber, priority, signal }),
+    balanceAt: (address, blockNumber, signal) => states.balance({ address, blockNumber, priority, signal }),
+    codeAt: (address, blockNumber, signal) => states.code({ address, blockNumber, priority, signal }),
+    accountAt: (address, blockNumber, signal, witnesses = 1) =>
+      states.account({ address, blockNumber, priority, signal }, witnesses),
+    dues: (address, block, signal) => ask(asker => askDues(asker, address, block), signal, { height: block.number }),
     call: (to, data, blockNumber, signal) =>
       ask(asker => askCall(asker, to, data, blockNumber), signal, { needs: 'archive' }),
     watchAbilities: (onKnown, signal) => watchAbilities(pool, onKnown, signal),
-    inBackground: () => sourceOf(pool, terms, clock, options, 'backfill'),
+    inBackground: () => sourceOf(pool, states, terms, clock, options, 'backfill'),
     health: () => endpoints.map(endpoint => endpoint.health(newestHead(endpoints))),
     async close() {
       await Promise.all(endpoints.map(endpoint => endpoint.close()))
@@ -215,34 +222,6 @@ async function askCall({ request }: Asker, to: Address, data: Hex, blockNumber: 
   }
   const answer = await orNull(ask('latest'), 'reverted')
   return answer === null ? null : parseBytes(answer, 'eth_call result')
-}
-
-type StateQuestion = {
-  readonly address: Address
-  readonly blockNumber: number
-  readonly priority: Priority
-  readonly signal: AbortSignal
-}
-
-/** State of an account at a block; null where no endpoint keeps it any more: those that are known to have pruned theirs come last. */
-async function askState(pool: Pool, method: string, question: StateQuestion): Promise<unknown> {
-  const { address, blockNumber, priority, signal } = question
-  const gone = new Set<Endpoint>()
-  for (;;) {
-    const goneBefore = gone.size
-    const answer = await pool.attempt(
-      async ({ endpoint, request }) => {
-        const state = await orNull(request(method, [address, numberToHex(blockNumber)]), 'state-gone')
-        if (state !== null) return state
-        gone.add(endpoint)
-        endpoint.abilities.note('archive', false)
-        return null
-      },
-      { signal, priority, height: blockNumber, needs: 'archive' },
-    )
-    // null from the one that was asked before: all have been.
-    if (answer !== null || gone.size === goneBefore || gone.size >= pool.endpoints.length) return answer
-  }
 }
 
 function isFailure(error: unknown, kind: EndpointFailure['kind']): error is EndpointFailure {

@@ -56,7 +56,7 @@ export type Pool = {
   /** Runs `work` on the best endpoint; on a fault that another one may not have, on the next. */
   attempt<T>(work: Work<T>, question: Question): Promise<T>
   /** Runs `work` on one endpoint and no other, once; not while it is barred. */
-  once<T>(endpoint: Endpoint, work: Work<T>, signal: AbortSignal): Promise<T>
+  once<T>(endpoint: Endpoint, work: Work<T>, signal: AbortSignal, priority?: Priority): Promise<T>
 }
 
 /** What an endpoint said of a block: that it has none (yet). No fault of it, but another one may have it. */
@@ -82,10 +82,10 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
 
   return {
     endpoints,
-    async once(endpoint, work, signal) {
-      const barredMs = endpoint.standing.barredMs('live')
+    async once(endpoint, work, signal, priority = 'live') {
+      const barredMs = endpoint.standing.barredMs(priority)
       if (barredMs > 0) throw barred(chainId, [endpoint], barredMs)
-      return abortable(ask(endpoint, work, { priority: 'live', signal }), signal)
+      return abortable(ask(endpoint, work, { priority, signal }), signal)
     },
     async attempt(work, question) {
       const { signal, priority } = question

@@ -7,6 +7,7 @@
 
 import type { Interest } from '../core/interest.ts'
 import type { Witness } from '../core/lineage.ts'
+import type { AccountState, Dues } from '../core/native-history-explain.ts'
 import type { PendingTransaction } from '../core/pending.ts'
 import type { Range } from '../core/range.ts'
 import type { Address, Block, Hash, Header, Hex } from '../core/types.ts'
@@ -94,6 +95,24 @@ export type Source = {
 
   /** The number of transactions that an account had sent at the end of a block; null where that state is gone. */
   nonceAt(address: Address, blockNumber: number, signal: AbortSignal): Promise<number | null>
+
+  /** The balance of an account at the end of a block; null where that state is gone. */
+  balanceAt(address: Address, blockNumber: number, signal: AbortSignal): Promise<bigint | null>
+
+  /**
+   * Nonce and balance of an account at the end of a block; null where that state is gone.
+   *
+   * @param witnesses how many endpoints are asked, where so many can be: RPC_INCONSISTENT where they differ. One, if absent
+   */
+  accountAt(
+    address: Address,
+    blockNumber: number,
+    signal: AbortSignal,
+    witnesses?: number,
+  ): Promise<AccountState | null>
+
+  /** What the protocol took from an account in a block, and gave it: fees, withdrawals, rewards. */
+  dues(address: Address, block: { readonly number: number; readonly hash: Hash }, signal: AbortSignal): Promise<Dues>
 
   /** The code of an account at the end of a block (`eth_getCode`); null where that state is gone. */
   codeAt(address: Address, blockNumber: number, signal: AbortSignal): Promise<Hex | null>

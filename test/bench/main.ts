@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- requests|backfill|writing|live|load …] [--live-minutes N] [--live-blocks N] [--blocks N]`, and `npm run bench -- table`
+ * `npm run bench [-- requests|backfill|writing|native|live|load …] [--live-minutes N] [--live-blocks N] [--blocks N]`, and `npm run bench -- table`
  *
  * Runs workloads one after the other, prints what was measured beside its bar, and keeps it in `results.json`; `table` prints what is
  * kept there. Without a name: all but `live` and `load`, which take the minutes that are given (`live` for each transport), and some to warm up. Nothing is asserted: machines are noisy, and this one may be busy. Exit code 1 only where a workload could not be run.
@@ -11,6 +11,7 @@ import { systemClock } from '../../src/runtime/clock.ts'
 import { measureBackfill } from './backfill.ts'
 import { measureLive } from './live.ts'
 import { measureLoad } from './live-load.ts'
+import { measureNative } from './native.ts'
 import { formatKept, formatRows, keep, load, type Section } from './report.ts'
 import { measureRequests, type Progress } from './requests.ts'
 import { openStage, type Stage } from './stage.ts'
@@ -60,10 +61,11 @@ const WORKLOADS: Readonly<Record<string, (stage: Stage) => Promise<Section>>> = 
   requests: stage => measureRequests(stage, { liveBlocks, backfillBlocks: countedBlocks, progress }),
   backfill: stage => measureBackfill(stage, { blocks: historyBlocks, progress, tell }),
   writing: stage => measureWriting(stage, { blocks: writtenBlocks, progress }),
+  native: () => Promise.resolve(measureNative()),
   live: stage => measureLive(stage, { minutes: liveMinutes, progress }),
   load: stage => measureLoad(stage, { minutes: liveMinutes, progress }),
 }
-const BY_DEFAULT = ['requests', 'backfill', 'writing']
+const BY_DEFAULT = ['requests', 'backfill', 'writing', 'native']
 
 if (positionals[0] === 'table') {
   tell(await formatKept())

@@ -35,6 +35,9 @@ const LIMIT_EXCEEDED = -32_005
 const TOO_MANY_REQUESTS = 429
 const BLOCK_NOT_FOUND = -39_001
 
+const STATE_METHODS: ReadonlySet<string> = new Set(['eth_getTransactionCount', 'eth_getBalance', 'eth_getCode'])
+const STATE_GONE = 'missing trie node 5e2f (path ) state 0x5e2f is not available, not found'
+
 /** undefined: it is never answered. */
 export async function answerMethod(
   play: Play,
@@ -43,6 +46,11 @@ export async function answerMethod(
 ): Promise<Answer | undefined> {
   const missing = refuseMissing(play, method, params)
   if (missing !== null) return missing
+  if (STATE_METHODS.has(method)) {
+    const newestOf = play.schedule?.newestStateOf
+    if (newestOf === 'all' || newestOf === params[0]) return ask(play, method, [params[0], 'latest'])
+    if (await isStateGone(play, params.at(-1))) return { error: { code: SERVER_ERROR, message: STATE_GONE } }
+  }
   const refusal = refuseForThePlan(play)
   if (refusal !== null) return { error: refusal }
   const view = play.schedule?.view ?? null
@@ -190,6 +198,13 @@ async function askWithin(play: Play, method: string, params: readonly unknown[],
     if (Number(at) > limit) return { error: { code: SERVER_ERROR, message: 'header not found' } }
   }
   return ask(play, method, params)
+}
+
+async function isStateGone(play: Play, block: unknown): Promise<boolean> {
+  const kept = play.schedule?.keepsStates
+  if (kept === undefined || Number(block) > (await headOf(play)) - kept) return false
+  count(play, 'state-gone')
+  return true
 }
 
 async function isRecent(play: Play, block: unknown): Promise<boolean> {

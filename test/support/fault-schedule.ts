@@ -103,7 +103,13 @@ export type ProbableFault =
   | (typeof FURTHER_ANSWER_FAULTS)[number]
   | LogFault
   | (typeof SOCKET_FAULTS)[number]
-export type FaultKind = ProbableFault | (typeof VIEW_FAULTS)[number] | 'missing-method' | 'range-refused' | 'over-limit'
+export type FaultKind =
+  | ProbableFault
+  | (typeof VIEW_FAULTS)[number]
+  | 'missing-method'
+  | 'range-refused'
+  | 'over-limit'
+  | 'state-gone'
 
 export type View =
   /** The newest `blocks` blocks are not there. */
@@ -143,6 +149,10 @@ export type Schedule = {
   /** Methods that are not there; the tags `safe` and `finalized` count as such. */
   readonly missing?: { readonly methods: readonly string[]; readonly form: MissingForm }
   readonly rangeLimit?: RangeLimit
+  /** How many of the newest blocks it keeps the state of. */
+  readonly keepsStates?: number
+  /** It passes over the block that the state of this account (or of `all`) is asked of, and tells the newest. */
+  readonly newestStateOf?: string
   /** More requests within a second are answered 429. */
   readonly requestsPerSecond?: number
   /** What `throttled-retry-after` asks for, and whether as a date. */
