@@ -297,6 +297,23 @@ describe('somebody else at the same moment', () => {
   })
 })
 
+test('a transaction that a lower chain has too belongs to that one, also if it got no row when it was seen there', async () => {
+  const place = await open()
+  try {
+    const { database, store } = place
+    const blocks = [buildBlock(0, [{ name: 'on both', from: CAROL, to: STRANGER }])]
+    await store.commitBackfill(await planBackfill(store, OTHERS[0] ?? chain, blocks))
+    expect(await database.sql`select 1 from indexer.transactions`).toHaveLength(0)
+    // She was only watched, and is a user now.
+    await addUser(database.sql, CAROL)
+    await store.commitBackfill(await planBackfill(store, chain, blocks))
+    expect(await database.sql`select 1 from indexer.inclusions`).toHaveLength(2)
+    expect(await database.sql`select chain from user_transactions`).toHaveLength(0)
+  } finally {
+    await close(place)
+  }
+})
+
 describe('where COPY is no way', () => {
   let place: Place
   beforeEach(async () => {
