@@ -16,6 +16,7 @@ import {
   deletingActivitiesOfOtherBlocks,
   insertActivities,
   loadActivities,
+  type MetadataType,
 } from './activities.ts'
 import {
   addingHeaders,
@@ -61,9 +62,9 @@ export type Written = { readonly activities: number; readonly settled: number }
 export function commitAdvance(sql: Sql, step: Advance): Promise<Written> {
   const { chain } = step
   return inTransaction(sql, async tx => {
-    await holdAll(tx, { lease: step.lease, registryVersion: step.registryVersion, chainId: chain.id })
+    const type = await holdAll(tx, { lease: step.lease, registryVersion: step.registryVersion, chainId: chain.id })
     await takePlace(tx, step)
-    const activities = await writeRows(tx, chain, step, step.settledHeight)
+    const activities = await writeRows(tx, chain, step, step.settledHeight, type)
     const settled = await settleTransactions(tx, chain.id, step.settledHeight)
     return { activities, settled }
   })
@@ -104,15 +105,15 @@ export function commitBackfill(sql: Sql, piece: BackfillCommit, mayCopy = true):
   return inTransaction(sql, async tx => {
     const tryCopy = mayCopy && isFirst
     isFirst = false
-    await holdAll(tx, { lease: null, registryVersion: piece.registryVersion, chainId: piece.chain.id })
+    const type = await holdAll(tx, { lease: null, registryVersion: piece.registryVersion, chainId: piece.chain.id })
     if (piece.wallets === null) {
       await addLockedCoverage(tx, piece.chain.id, piece.range)
       if (tryCopy && (await writeFresh(tx, piece.chain, piece, piece.settledHeight)))
         return { activities: piece.activities.length, settled: 0 }
-      return { activities: await writeRows(tx, piece.chain, piece, piece.settledHeight), settled: 0 }
+      return { activities: await writeRows(tx, piece.chain, piece, piece.settledHeight, type), settled: 0 }
     }
     await addWalletCoverage(tx, piece.chain.id, piece.wallets, piece.range)
-    const activities = await insertActivities(tx, piece.activities)
+    const activities = await insertActivities(tx, piece.activities, type)
     const transactions = await withOtherParticipants(tx, piece.chain, piece.transactions)
     await writeTransactions(tx, piece.chain, transactions, piece.settledHeight)
     return { activities, settled: 0 }
@@ -257,8 +258,14 @@ async function writeTaken(tx: Tx, chain: Chain, block: { readonly number: number
   await settleTransactions(tx, chain.id, height)
 }
 
-async function writeRows(tx: Tx, chain: Chain, rows: BlockRows, deepHeight: number): Promise<number> {
-  const inserted = await insertActivities(tx, rows.activities)
+async function writeRows(
+  tx: Tx,
+  chain: Chain,
+  rows: BlockRows,
+  deepHeight: number,
+  type?: MetadataType,
+): Promise<number> {
+  const inserted = await insertActivities(tx, rows.activities, type)
   await writeTransactions(tx, chain, rows.transactions, deepHeight)
   return inserted
 }

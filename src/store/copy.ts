@@ -14,8 +14,8 @@ import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import type { Tx } from './connection.ts'
 
-/** Characters of one message to the server. */
-const CHUNK_LENGTH = 256 * 1024
+/** Characters of one message to the server, which works on it while the next one is made. */
+const CHUNK_LENGTH = 64 * 1024
 
 type Value = string | number | bigint | boolean | null
 
