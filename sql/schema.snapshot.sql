@@ -219,6 +219,28 @@ create table indexer.inclusions (
   constraint inclusions_pkey PRIMARY KEY (tx_hash, chain_id)
 );
 
+create table indexer.internal_value (
+  chain_id integer not null,
+  address character varying(42) not null,
+  block_number bigint not null,
+  amount numeric(78,0) not null,
+  tx_hash character varying(66),
+  constraint internal_value_pkey PRIMARY KEY (chain_id, address, block_number)
+);
+
+create table indexer.job_pieces (
+  id bigint not null generated always as identity,
+  job_id uuid not null,
+  from_block bigint not null,
+  to_block bigint not null,
+  holder text,
+  fencing integer not null default 1,
+  expires_at timestamp with time zone,
+  done_at timestamp with time zone,
+  constraint job_pieces_check CHECK ((from_block <= to_block)),
+  constraint job_pieces_pkey PRIMARY KEY (id)
+);
+
 create table indexer.jobs (
   id uuid not null default gen_random_uuid(),
   kind character varying(20) not null,
@@ -231,6 +253,12 @@ create table indexer.jobs (
   blocks_total bigint not null,
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
+  asked_to character varying(20),
+  claim_ttl_ms integer,
+  activities bigint not null default 0,
+  problem text,
+  stopped_at timestamp with time zone,
+  finished_at timestamp with time zone,
   constraint jobs_pkey PRIMARY KEY (id),
   constraint jobs_state_check CHECK (((state)::text = ANY ((ARRAY['running'::character varying, 'done'::character varying, 'failed'::character varying])::text[])))
 );
@@ -250,6 +278,21 @@ create table indexer.migrations (
   created text[] not null,
   applied_at timestamp with time zone not null default now(),
   constraint migrations_pkey PRIMARY KEY (number)
+);
+
+create table indexer.onboarding (
+  chain_id integer not null,
+  address character varying(42) not null,
+  claimed_by text,
+  claimed_until timestamp with time zone,
+  way character varying(20),
+  reason text,
+  failures integer not null default 0,
+  rests_until timestamp with time zone,
+  last_error text,
+  updated_at timestamp with time zone not null default now(),
+  constraint onboarding_pkey PRIMARY KEY (chain_id, address),
+  constraint onboarding_way_check CHECK (((way)::text = ANY ((ARRAY['filtered'::character varying, 'whole'::character varying])::text[])))
 );
 
 create table indexer.registry (
@@ -324,6 +367,8 @@ create table indexer.wallet_coverage (
   covered boolean not null,
   from_block bigint not null,
   to_block bigint not null,
+  traces boolean not null default false,
+  verification character varying(20) not null default 'basic'::character varying,
   constraint wallet_coverage_check CHECK ((from_block <= to_block)),
   constraint wallet_coverage_pkey PRIMARY KEY (chain_id, address, covered, from_block)
 );
@@ -360,6 +405,8 @@ alter table public.user_behavior_logs add constraint user_behavior_logs_user_id_
 alter table public.user_transactions add constraint user_transactions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
 alter table public.wallet_activity add constraint wallet_activity_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE SET NULL;
+
+alter table indexer.job_pieces add constraint job_pieces_job_id_fkey FOREIGN KEY (job_id) REFERENCES indexer.jobs(id) ON DELETE CASCADE;
 
 CREATE INDEX audit_logs_action_idx ON public.audit_logs USING btree (action);
 
@@ -405,9 +452,15 @@ CREATE INDEX user_transactions_timestamp_idx ON public.user_transactions USING b
 
 CREATE INDEX user_transactions_user_id_idx ON public.user_transactions USING btree (user_id);
 
+CREATE INDEX users_indexer_created ON public.users USING btree (created_at);
+
+CREATE INDEX users_indexer_lower_address ON public.users USING btree (lower((wallet_address)::text)) INCLUDE (wallet_address, id);
+
 CREATE INDEX wallet_activity_activity_type_idx ON public.wallet_activity USING btree (activity_type);
 
 CREATE INDEX wallet_activity_indexer_block ON public.wallet_activity USING btree (chain_id, block_number) WHERE (block_hash IS NOT NULL);
+
+CREATE INDEX wallet_activity_indexer_ownerless ON public.wallet_activity USING btree (wallet_address) WHERE ((user_id IS NULL) AND (block_hash IS NOT NULL));
 
 CREATE INDEX wallet_activity_indexer_tx_hash ON public.wallet_activity USING btree (tx_hash) WHERE (block_hash IS NOT NULL);
 
@@ -421,6 +474,10 @@ CREATE INDEX inclusions_block ON indexer.inclusions USING btree (chain_id, block
 
 CREATE INDEX inclusions_unsettled ON indexer.inclusions USING btree (chain_id, block_number) WHERE ((NOT settled) AND (succeeded IS NOT NULL));
 
+CREATE INDEX job_pieces_done ON indexer.job_pieces USING btree (job_id, done_at);
+
+CREATE INDEX job_pieces_undone ON indexer.job_pieces USING btree (job_id, from_block) WHERE (done_at IS NULL);
+
 CREATE INDEX transactions_replaced ON indexer.transactions USING btree (replaced_chain_id, replaced_block) WHERE ((verdict)::text = 'replaced'::text);
 
 CREATE INDEX transactions_sought ON indexer.transactions USING btree (sought_at NULLS FIRST) WHERE ((chain_id IS NULL) AND (NOT malformed));
@@ -428,6 +485,8 @@ CREATE INDEX transactions_sought ON indexer.transactions USING btree (sought_at 
 CREATE INDEX transactions_verdict ON indexer.transactions USING btree (tx_hash) WHERE (verdict IS NOT NULL);
 
 CREATE INDEX transitions_tx_hash ON indexer.transitions USING btree (tx_hash, id);
+
+CREATE INDEX wallet_coverage_lacking ON indexer.wallet_coverage USING btree (chain_id, address) WHERE (NOT covered);
 
 CREATE INDEX wallets_version ON indexer.wallets USING btree (version);
 

@@ -7,11 +7,12 @@ import { countBlocks, type Ranges } from './core/range.ts'
 import type { Header } from './core/types.ts'
 import type { ChainState } from './daemon.ts'
 import { describeError } from './errors.ts'
+import type { OnboardingState } from './jobs/onboarding.ts'
 import type { ChainMetrics } from './ops/metrics.ts'
 import type { Clock } from './runtime/clock.ts'
 import type { EndpointHealth } from './source/source.ts'
 import { leaseName } from './steps/lease.ts'
-import type { Job, Totals } from './store/store.ts'
+import type { Job, OnboardingCount, Totals } from './store/store.ts'
 
 /** A chain that is this many blocks behind its head is not ready. */
 const MAX_READY_LAG_BLOCKS = 20
@@ -35,6 +36,8 @@ export type ChainStatus = {
   readonly pending: number
   readonly coverage: Ranges
   readonly coveredBlocks: number
+  /** Wallets whose past is not complete. */
+  readonly onboarding: OnboardingCount
   readonly endpoints: readonly EndpointHealth[]
 }
 
@@ -81,6 +84,7 @@ async function chainStatus(app: App, chainId: number, state: ChainState | undefi
     pending: await store.pendingCount(chain.label),
     coverage,
     coveredBlocks: countBlocks(coverage),
+    onboarding: await store.countOnboarding(chainId),
     endpoints: source.health(),
   }
 }
@@ -103,7 +107,11 @@ function headOf(state: ChainState): Pick<Header, 'number' | 'timestamp'> | null 
 }
 
 /** What Prometheus is told. Asks neither the database nor a node: a scrape is answered whatever is down. */
-export function metricsOf({ context, chains, clock }: App, states: readonly ChainState[]): ChainMetrics[] {
+export function metricsOf(
+  { context, chains, clock }: App,
+  states: readonly ChainState[],
+  onboarding: readonly OnboardingState[],
+): ChainMetrics[] {
   return states.map(state => ({
     chain: chains.get(state.chainId)?.name ?? String(state.chainId),
     phase: state.phase,
@@ -114,6 +122,7 @@ export function metricsOf({ context, chains, clock }: App, states: readonly Chai
     stalledSeconds: state.stalledMs === null ? null : state.stalledMs / 1000,
     isReady: reasonOf(state, '', clock) === null,
     reorgs: state.reorgs,
+    onboarding: onboarding.find(({ chainId }) => chainId === state.chainId)?.count ?? null,
     endpoints: context(state.chainId).source.health(),
   }))
 }

@@ -6,7 +6,8 @@ import { type App, withApp } from '../app.ts'
 import { findChain } from '../config/env.ts'
 import { displayUrl } from '../config/secret.ts'
 import { createDaemon, type Daemon } from '../daemon.ts'
-import { startJobs } from '../jobs/schedule.ts'
+import type { OnboardingState } from '../jobs/onboarding.ts'
+import { type Jobs, startJobs } from '../jobs/schedule.ts'
 import { type HttpServer, type Readiness, startHttp } from '../ops/http.ts'
 import { renderMetrics } from '../ops/metrics.ts'
 import { sleep } from '../runtime/sleep.ts'
@@ -29,14 +30,16 @@ export function run(input: CommandInput, options: RunOptions): Promise<ExitCode>
   return withApp<ExitCode>({ ...input, logTo: 1, migrate: options.migrate }, async app => {
     const contexts = app.config.chains.map(({ chain }) => app.context(chain.id))
     const daemon = createDaemon({ contexts, acceptReorgs })
-    const http = await openHttp(app, daemon)
+    let jobs: Jobs | null = null
+    const http = await openHttp(app, daemon, () => jobs?.onboarding() ?? [])
     tellStart(app, http)
     // What is not known yet, or known to be incomplete, is not written on.
     const isHeld = () => daemon.states().some(({ phase, lacksRows }) => phase === 'starting' || lacksRows)
-    const jobs = startJobs(contexts, input.signal, isHeld)
+    const started = startJobs(contexts, input.signal, isHeld)
+    jobs = started
     try {
       const ended = daemon.run(input.signal).then(async () => {
-        await jobs.stop()
+        await started.stop()
         return true as const
       })
       if (!(await endsInTime(ended, input.signal)))
@@ -102,14 +105,18 @@ function tellStart({ config, log, databaseUrl }: App, http: HttpServer | null): 
   }
 }
 
-async function openHttp(app: App, daemon: Daemon): Promise<HttpServer | null> {
+async function openHttp(
+  app: App,
+  daemon: Daemon,
+  onboarding: () => readonly OnboardingState[],
+): Promise<HttpServer | null> {
   const { host, port, explicit } = app.config.http
   if (port === 'off') return null
   return startHttp(
     {
       readiness: () => readinessInTime(app, daemon),
       status: () => statusOf(app, { states: daemon.states() }),
-      metrics: () => renderMetrics(metricsOf(app, daemon.states())),
+      metrics: () => renderMetrics(metricsOf(app, daemon.states(), onboarding())),
     },
     {
       host,

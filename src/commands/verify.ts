@@ -5,6 +5,7 @@
 import { type App, withApp } from '../app.ts'
 import { findChain } from '../config/env.ts'
 import { describeFailure } from '../source/failure.ts'
+import { rangesOf } from '../core/proof.ts'
 import {
   countBlocks,
   intersectRanges,
@@ -23,6 +24,7 @@ import { compareActivities, compareTransactions, type Difference } from '../veri
 import { deriveRows } from '../verify/derive.ts'
 import { readActivities, readTransactions } from '../verify/read.ts'
 import type { CommandInput, ExitCode } from './command.ts'
+import { describeProved, type Named, nameWallet } from './verify-wallet.ts'
 
 /** Blocks that are derived and compared at a time. */
 const PIECE_BLOCKS = 50
@@ -53,8 +55,8 @@ export async function verify(
   const context = app.context(chain.id)
   const range = { from: options.fromBlock, to: options.toBlock }
   if (range.from > range.to) throw new AppError('USAGE', `--from-block ${range.from} is above --to-block ${range.to}.`)
-  await app.registry.refresh('now')
-  const scope = await scopeOf(app, context, range, options.wallets, print)
+  await app.registry.refresh('now', signal)
+  const scope = await scopeOf(context, range, options.wallets, print)
   const total = countBlocks(scope.covered)
   const progress = createProgress({
     label: `verify ${chain.name}`,
@@ -65,15 +67,20 @@ export async function verify(
     onLine: text => app.log.info(text),
   })
   const differences: Difference[] = []
+  const compared = new Map<string, number>()
   let done = 0
   for (const piece of splitRanges(scope.covered, PIECE_BLOCKS)) {
     if (signal.aborted) throw new AppError('ABORTED', 'Stopped before the end.')
-    differences.push(...(await comparePiece(app, context, piece, scope)))
+    const found = await comparePiece(app, context, piece, scope)
+    differences.push(...found.differences)
+    for (const { wallet_address: wallet } of found.activities) compared.set(wallet, (compared.get(wallet) ?? 0) + 1)
     done += piece.to - piece.from + 1
     progress.update(done)
   }
   if (total > 0) progress.end()
   for (const { text } of differences) print(text)
+  for (const each of scope.named)
+    for (const line of describeProved(each, chain.name, compared, differences)) print(line)
   print(
     `${chain.name}: ${total} blocks, ${scope.wallets.size} wallets, ${differences.length === 0 ? 'no differences' : `${differences.length} differences`}.`,
   )
@@ -90,7 +97,9 @@ type VerifyScope = {
   readonly isNarrow: boolean
   /** What of the range is complete for the tracked set, or for the wallets that were named. */
   readonly covered: Ranges
-  /** Blocks of the range that are not. */
+  /** The wallets that were named, each with what is complete for it. */
+  readonly named: readonly Named[]
+  /** Blocks of the range that are not complete for one of them. */
   readonly missing: number
   readonly coverageOf: (wallet: Address) => Ranges
   readonly headNumber: number
@@ -98,12 +107,12 @@ type VerifyScope = {
 }
 
 async function scopeOf(
-  app: App,
-  { chain, store }: ChainContext,
+  context: ChainContext,
   range: Range,
   only: readonly Address[],
   print: (line: string) => void,
 ): Promise<VerifyScope> {
+  const { chain, store, source } = context
   const asked = mergeRanges([range])
   const owners = new Map<Address, string | null>()
   for await (const changes of store.loadWallets(0)) {
@@ -118,33 +127,24 @@ async function scopeOf(
       })
   }
   const wallets = new Set(only.length === 0 ? owners.keys() : only)
-  const differing = new Map<Address, Ranges>()
-  for (const wallet of await store.differingWallets(chain.id))
-    if (owners.has(wallet)) differing.set(wallet, await store.walletCoverage(chain.id, wallet))
+  const differing = new Map([...(await store.differingCoverage(chain.id))].filter(([wallet]) => owners.has(wallet)))
   const set = await store.coverage(chain.id)
   const coverageOf = (wallet: Address) => differing.get(wallet) ?? set
   const covered = intersectRanges(asked, only.length === 0 ? set : mergeRanges(only.flatMap(coverageOf)))
-  const missing = subtractRanges(asked, covered)
-  for (const { from, to } of missing)
-    print(`${chain.name}: blocks ${from} to ${to} are not indexed; backfill takes them.`)
-  const partial = [...differing]
-    .filter(([wallet, ranges]) => wallets.has(wallet) && subtractRanges(covered, ranges).length > 0)
-    .map(([wallet]) => wallet)
-  if (partial.length > 0) {
-    const named = partial.slice(0, MAX_WALLETS_NAMED).join(', ')
-    print(
-      `${chain.name}: ${partial.length} wallets were linked later and are compared only where they are complete: ${named}${partial.length > MAX_WALLETS_NAMED ? ', …' : ''}`,
-    )
-  }
   const checkpoint = await store.checkpoint(chain.id)
-  const head = checkpoint ?? (await app.context(chain.id).source.head(AbortSignal.timeout(HEAD_DEADLINE_MS)))
+  const head = checkpoint ?? (await source.head(AbortSignal.timeout(HEAD_DEADLINE_MS)))
   const finalizedNumber = Math.min(checkpoint?.finalizedNumber ?? -1, head.number)
+  const named: Named[] = []
+  for (const wallet of only) named.push(await nameWallet(context, wallet, asked, finalizedNumber))
+  if (only.length === 0) tellMissing(chain.name, subtractRanges(asked, covered), differing, covered, print)
+  const missing = only.length === 0 ? subtractRanges(asked, covered) : rangesOf(named.flatMap(each => each.missing))
   const isNarrow = only.length > 0
   return {
     owners,
     wallets,
     isNarrow,
     covered,
+    named,
     missing: countBlocks(missing),
     coverageOf,
     headNumber: head.number,
@@ -152,12 +152,34 @@ async function scopeOf(
   }
 }
 
+/** What of a range is not complete for the tracked set, and who is not complete where that is. */
+function tellMissing(
+  chain: string,
+  missing: Ranges,
+  differing: ReadonlyMap<Address, Ranges>,
+  covered: Ranges,
+  print: (line: string) => void,
+): void {
+  for (const { from, to } of missing) print(`${chain}: blocks ${from} to ${to} are not indexed; backfill takes them.`)
+  const partial = [...differing]
+    .filter(([, ranges]) => subtractRanges(covered, ranges).length > 0)
+    .map(([wallet]) => wallet)
+  if (partial.length === 0) return
+  const named = partial.slice(0, MAX_WALLETS_NAMED).join(', ')
+  print(
+    `${chain}: ${partial.length} wallets were linked later and are compared only where they are complete: ${named}${partial.length > MAX_WALLETS_NAMED ? ', …' : ''}`,
+  )
+}
+
 async function comparePiece(
   app: App,
   { chain }: ChainContext,
   range: Range,
   scope: VerifyScope,
-): Promise<Difference[]> {
+): Promise<{
+  readonly differences: Difference[]
+  readonly activities: readonly { readonly wallet_address: string }[]
+}> {
   const urls = app.config.chains.find(each => each.chain.id === chain.id)?.rpcUrls ?? []
   const isComplete = (wallet: string, block: number) =>
     scope.coverageOf(wallet as Address).some(({ from, to }) => from <= block && block <= to)
@@ -197,7 +219,7 @@ async function comparePiece(
       chain.id,
     ),
   )
-  return differences
+  return { differences, activities: complete }
 }
 
 /** Errors of viem hold the URL that was asked. */

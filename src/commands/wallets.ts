@@ -16,7 +16,11 @@ export function runWallets(input: CommandInput, action: WalletsAction): Promise<
   return withApp<ExitCode>({ ...input, logTo: 2, migrate: false }, async ({ store }) => {
     if (action.kind === 'add') {
       const isNew = await store.addToWatchlist(action.address, action.label)
-      print(isNew ? `${action.address} is watched from the next block on.` : `${action.address} was watched already.`)
+      print(
+        isNew
+          ? `${action.address} is watched from the next block on; the daemon fills its past (status --wallet ${action.address}).`
+          : `${action.address} was watched already.`,
+      )
       return 0
     }
     if (action.kind === 'remove') {

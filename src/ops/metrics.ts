@@ -19,6 +19,8 @@ export type ChainMetrics = {
   readonly stalledSeconds: number | null
   readonly isReady: boolean
   readonly reorgs: number
+  /** Wallets that lack blocks; null: not counted yet. */
+  readonly onboarding: { readonly waiting: number; readonly working: number; readonly failing: number } | null
   readonly endpoints: readonly EndpointHealth[]
 }
 
@@ -49,6 +51,21 @@ export function renderMetrics(chains: readonly ChainMetrics[]): Promise<string> 
   )
   gauge('ready', '1 if the chain is followed (or stood by for) and close to its head.', ({ isReady }) =>
     Number(isReady),
+  )
+  gauge(
+    'wallets_lacking_history',
+    'Wallets that were linked late and lack blocks of their past.',
+    ({ onboarding }) => onboarding?.waiting ?? null,
+  )
+  gauge(
+    'wallets_being_filled',
+    'Of those, wallets that some process works on.',
+    ({ onboarding }) => onboarding?.working ?? null,
+  )
+  gauge(
+    'wallets_failing',
+    'Of those, wallets whose past could not be filled at the last try.',
+    ({ onboarding }) => onboarding?.failing ?? null,
   )
   const reorgs = new Counter({
     name: 'indexer_reorgs_total',

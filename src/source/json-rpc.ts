@@ -13,6 +13,7 @@ import { askBlock, askNewest, askNextBlock, type BlockTerms, inconsistent } from
 import { createBudget, type RequestLedger } from './budget.ts'
 import { createEndpoint, type Endpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
+import { askNamedBlocks } from './filtered-logs.ts'
 import { watchHeads } from './heads.ts'
 import { askHistory } from './history.ts'
 import { watchMempool } from './mempool.ts'
@@ -141,6 +142,8 @@ function sourceOf(
       ask(asker => askBlock(asker, number, { ...terms, interest: interest ?? null }), signal, { height: number }),
     history: (range, interest, signal) =>
       askHistory(range, interest, { pool, clock, terms, question: { signal, priority } }),
+    blocksNaming: (range, wanted, signal) =>
+      askNamedBlocks(range, wanted, { pool, clock, terms, question: { signal, priority } }),
     locate: (hash, signal) =>
       ask(async ({ request }) => {
         const answer = await request('eth_getTransactionByHash', [hash])

@@ -55,6 +55,8 @@ export type Pool = {
   readonly endpoints: readonly Endpoint[]
   /** Runs `work` on the best endpoint; on a fault that another one may not have, on the next. */
   attempt<T>(work: Work<T>, question: Question): Promise<T>
+  /** Runs `work` on another endpoint than one, once; null where there is none that is ready, or it fails. */
+  second<T>(besides: Endpoint, work: Work<T>, question: Question): Promise<T | null>
   /** Runs `work` on one endpoint and no other, once; not while it is barred. */
   once<T>(endpoint: Endpoint, work: Work<T>, signal: AbortSignal, priority?: Priority): Promise<T>
 }
@@ -82,6 +84,20 @@ export function createPool(chainId: number, endpoints: readonly Endpoint[], cloc
 
   return {
     endpoints,
+    async second(besides, work, question) {
+      const { height = null, needs, priority, signal } = question
+      const newest = newestHead(endpoints)
+      const other = choose(endpoints, question).find(one => {
+        const { abilities, standing } = one
+        if (one === besides || standing.restMs(priority) > 0) return false
+        return (needs === undefined || abilities.may(needs)) && (height === null || !standing.lacks(height, newest))
+      })
+      if (other === undefined) return null
+      const outcome = await judge(other, abortable(ask(other, work, { priority, signal }), signal))
+      if (outcome.ok) return outcome.answer
+      if (!isRetryable(outcome.error)) throw outcome.error
+      return null
+    },
     async once(endpoint, work, signal, priority = 'live') {
       const barredMs = endpoint.standing.barredMs(priority)
       if (barredMs > 0) throw barred(chainId, [endpoint], barredMs)

@@ -11,6 +11,8 @@ import type { AccountState, Dues } from '../core/native-history-explain.ts'
 import type { PendingTransaction } from '../core/pending.ts'
 import type { Range } from '../core/range.ts'
 import type { Address, Block, Hash, Header, Hex } from '../core/types.ts'
+import type { WantedLogs } from '../core/wanted-logs.ts'
+import type { NamedBlocks } from './filtered-logs.ts'
 
 export type Tag = 'safe' | 'finalized'
 
@@ -64,6 +66,12 @@ export type Source = {
    * (`core/interest.ts`). All else is as in `block`. For blocks that are final: the parts are asked one after the other.
    */
   history(range: Range, interest: Interest, signal: AbortSignal): Promise<Block[]>
+
+  /**
+   * The blocks of a range in which a log names some wallets, ascending: found by filtered questions, so they may be too many or, where
+   * one endpoint alone answers, too few; to be read whole. null: no endpoint answers such questions.
+   */
+  blocksNaming(range: Range, wanted: WantedLogs, signal: AbortSignal): Promise<NamedBlocks | null>
 
   /** Where one node has a transaction: in a block, in its mempool, or (null) nowhere that it knows of. */
   locate(hash: Hash, signal: AbortSignal): Promise<Location | null>

@@ -53,7 +53,7 @@ export type AdvanceInput = {
 export async function advance(context: ChainContext, input: AdvanceInput, signal: AbortSignal): Promise<Advanced> {
   const { checkpoint, range } = input
   // Of a single block that somebody waits for, what the database knows is read while the block is fetched.
-  const ahead = range.from === range.to ? readAhead(context, input) : null
+  const ahead = range.from === range.to ? readAhead(context, input, signal) : null
   const blocks = input.blocks ?? (await fetchBlocks(context, input, signal))
   const broken = findBreak(checkpoint, blocks)
   if (broken !== null) {
@@ -84,8 +84,8 @@ type Ahead = {
 }
 
 /** What fails is met when its turn comes. */
-function readAhead(context: ChainContext, { range, tags }: AdvanceInput): Ahead {
-  const tracked = readTracked(context)
+function readAhead(context: ChainContext, { range, tags }: AdvanceInput, signal: AbortSignal): Ahead {
+  const tracked = readTracked(context, signal)
   tracked.catch(() => undefined)
   const places = new Map<number, Promise<Header | null>>()
   for (const tag of [tags.finalized, tags.safe]) {
@@ -101,8 +101,8 @@ function readAhead(context: ChainContext, { range, tags }: AdvanceInput): Ahead 
 /** Hashes that are sought, once the tracked wallets are up to date. */
 type Tracked = { readonly sought: ReadonlySet<Hash> }
 
-async function readTracked({ registry, store }: ChainContext): Promise<Tracked> {
-  const [sought] = await Promise.all([store.sought(), registry.refresh()])
+async function readTracked({ registry, store }: ChainContext, signal: AbortSignal): Promise<Tracked> {
+  const [sought] = await Promise.all([store.sought(), registry.refresh('newest', signal)])
   return { sought }
 }
 
@@ -182,7 +182,7 @@ async function matchAndCommit(
   signal: AbortSignal,
 ) {
   const { chain, registry, source, store } = context
-  let reading = tracked ?? readTracked(context)
+  let reading = tracked ?? readTracked(context, signal)
   for (let attempt = 1; ; attempt += 1) {
     const { sought } = await reading
     const registryVersion = registry.version
@@ -209,8 +209,7 @@ async function matchAndCommit(
       })
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'REGISTRY_STALE' || attempt >= MAX_MATCHES) throw error
-      await registry.refresh('now')
-      reading = readTracked(context)
+      reading = readTracked(context, signal)
     }
   }
 }

@@ -8,6 +8,7 @@
 import type { Chain } from '../core/chain.ts'
 import { summarizeUsers } from '../core/classify.ts'
 import { settledHeight } from '../core/lifecycle.ts'
+import type { Proof } from '../core/proof.ts'
 import type { Range } from '../core/range.ts'
 import type { ActivityRow, Address, Hash, Header, TransactionFacts } from '../core/types.ts'
 import {
@@ -18,6 +19,7 @@ import {
   loadActivities,
   type MetadataType,
 } from './activities.ts'
+import { type Claim, underClaim } from './claims.ts'
 import {
   addingHeaders,
   type CheckpointMove,
@@ -28,9 +30,10 @@ import {
   windowFrom,
 } from './checkpoint.ts'
 import { inTransaction, type Sql, type Tx } from './connection.ts'
-import { addLockedCoverage, addWalletCoverage, cutCoverage, extendCoverage, joinCoverage } from './coverage.ts'
+import { addCoverage, addWalletCoverage, cutCoverage, extendCoverage, joinCoverage } from './coverage.ts'
 import { writeFresh } from './fresh.ts'
 import { holdAll } from './guard.ts'
+import { type InternalValue, insertInternal } from './internal-value.ts'
 import { fence, type Lease } from './lease.ts'
 import { holdRegistry, ownersOf } from './registry.ts'
 import { reopenReplaced } from './unseen.ts'
@@ -72,7 +75,7 @@ export function commitAdvance(sql: Sql, step: Advance): Promise<Written> {
 
 /** Checkpoint, window and coverage are moved on, in one statement: nothing in it depends on another part of it. */
 async function takePlace(tx: Tx, { chain, headers, move }: Advance): Promise<void> {
-  const range = { from: headers[0]?.number ?? move.to.number, to: move.to.number }
+  const range = { from: headers[0]?.number ?? move.to.number, to: move.to.number, proof: chain.verification }
   const keepFrom = windowFrom(headers, move.finalizedNumber)
   const [taken] = await tx<{ moved: boolean; extended: boolean }[]>`
     with moved as (${moving(tx, move)}),
@@ -92,31 +95,44 @@ export type BackfillCommit = BlockRows & {
   /** Only these wallets were matched; null: the whole set. */
   readonly wallets: readonly Address[] | null
   readonly settledHeight: number
+  /** Under which the piece is taken, where it is one of a job that several processes may share. */
+  readonly claim?: Claim | undefined
+  /** How the piece is known to be complete for its wallets; absent: all of its blocks were read. */
+  readonly proof?: Proof
+  /** Value that came or went inside of transactions. */
+  readonly internal?: readonly InternalValue[]
 }
 
 /**
  * A piece of history: blocks that are final, so neither checkpoint nor lease is concerned.
  *
  * @param mayCopy whether rows may go in by COPY where nothing is known of them; the rows are the same
+ * @throws AppError LEASE_LOST (somebody else has the piece: nothing was written), REGISTRY_STALE (match again)
  */
 export function commitBackfill(sql: Sql, piece: BackfillCommit, mayCopy = true): Promise<Written> {
+  const { chain, range, wallets, settledHeight: deepHeight } = piece
+  const write = async (tx: Tx, tryCopy: boolean): Promise<Written> => {
+    await holdRegistry(tx, piece.registryVersion)
+    if (wallets === null) {
+      const isCopied = tryCopy && (await writeFresh(tx, chain, piece, deepHeight))
+      const activities = isCopied ? piece.activities.length : await writeRows(tx, chain, piece, deepHeight)
+      // Last, so that a block at the head, and others who take pieces, wait for this moment and not for all of the rows.
+      await addCoverage(tx, chain.id, range, chain.verification)
+      return { activities, settled: 0 }
+    }
+    const activities = await insertActivities(tx, piece.activities)
+    const transactions = await withOtherParticipants(tx, chain, piece.transactions)
+    await writeTransactions(tx, chain, transactions, deepHeight)
+    await insertInternal(tx, chain.id, piece.internal ?? [])
+    await addWalletCoverage(tx, chain.id, wallets, range, piece.proof ?? chain.verification)
+    return { activities, settled: 0 }
+  }
   // The second try, after a conflict, is made the careful way.
   let isFirst = true
-  return inTransaction(sql, async tx => {
+  return inTransaction(sql, tx => {
     const tryCopy = mayCopy && isFirst
     isFirst = false
-    const type = await holdAll(tx, { lease: null, registryVersion: piece.registryVersion, chainId: piece.chain.id })
-    if (piece.wallets === null) {
-      await addLockedCoverage(tx, piece.chain.id, piece.range)
-      if (tryCopy && (await writeFresh(tx, piece.chain, piece, piece.settledHeight)))
-        return { activities: piece.activities.length, settled: 0 }
-      return { activities: await writeRows(tx, piece.chain, piece, piece.settledHeight, type), settled: 0 }
-    }
-    await addWalletCoverage(tx, piece.chain.id, piece.wallets, piece.range)
-    const activities = await insertActivities(tx, piece.activities, type)
-    const transactions = await withOtherParticipants(tx, piece.chain, piece.transactions)
-    await writeTransactions(tx, piece.chain, transactions, piece.settledHeight)
-    return { activities, settled: 0 }
+    return underClaim(tx, piece.claim, range, () => write(tx, tryCopy))
   })
 }
 

@@ -1,5 +1,6 @@
 /**
- * `npm run bench [-- requests|backfill|writing|native|live|load …] [--live-minutes N] [--live-blocks N] [--blocks N]`, and `npm run bench -- table`
+ * `npm run bench [-- requests|backfill|writing|native|registry|live|load …] [--live-minutes N] [--live-blocks N] [--blocks N] [--users N]`, and
+ * `npm run bench -- table`
  *
  * Runs workloads one after the other, prints what was measured beside its bar, and keeps it in `results.json`; `table` prints what is
  * kept there. Without a name: all but `live` and `load`, which take the minutes that are given (`live` for each transport), and some to warm up. Nothing is asserted: machines are noisy, and this one may be busy. Exit code 1 only where a workload could not be run.
@@ -12,6 +13,7 @@ import { measureBackfill } from './backfill.ts'
 import { measureLive } from './live.ts'
 import { measureLoad } from './live-load.ts'
 import { measureNative } from './native.ts'
+import { measureRegistry } from './registry.ts'
 import { formatKept, formatRows, keep, load, type Section } from './report.ts'
 import { measureRequests, type Progress } from './requests.ts'
 import { openStage, type Stage } from './stage.ts'
@@ -23,12 +25,16 @@ const { values, positionals } = parseArgs({
     'live-blocks': { type: 'string', default: '96' },
     'live-minutes': { type: 'string', default: '3' },
     blocks: { type: 'string', default: '20000' },
+    users: { type: 'string', default: '1000000' },
   },
 })
 
 const liveBlocks = numberOf('live-blocks')
 const liveMinutes = numberOf('live-minutes')
 const historyBlocks = numberOf('blocks')
+const users = numberOf('users')
+/** Of each of the turns that backfills with few and with many users take. */
+const turnBlocks = Math.ceil(historyBlocks / 10)
 /** Calls a block can be counted on fewer. */
 const countedBlocks = Math.min(historyBlocks, 2_000)
 /** More of them say nothing else of the writing. */
@@ -60,12 +66,13 @@ function tell(line: string): void {
 const WORKLOADS: Readonly<Record<string, (stage: Stage) => Promise<Section>>> = {
   requests: stage => measureRequests(stage, { liveBlocks, backfillBlocks: countedBlocks, progress }),
   backfill: stage => measureBackfill(stage, { blocks: historyBlocks, progress, tell }),
-  writing: stage => measureWriting(stage, { blocks: writtenBlocks, progress }),
   native: () => Promise.resolve(measureNative()),
+  registry: stage => measureRegistry(stage, { users, blocks: turnBlocks, tell }),
+  writing: stage => measureWriting(stage, { blocks: writtenBlocks, progress }),
   live: stage => measureLive(stage, { minutes: liveMinutes, progress }),
   load: stage => measureLoad(stage, { minutes: liveMinutes, progress }),
 }
-const BY_DEFAULT = ['requests', 'backfill', 'writing', 'native']
+const BY_DEFAULT = ['requests', 'backfill', 'writing', 'native', 'registry']
 
 if (positionals[0] === 'table') {
   tell(await formatKept())

@@ -11,6 +11,7 @@ const chain: ChainMetrics = {
   stalledSeconds: null,
   isReady: true,
   reorgs: 2,
+  onboarding: { waiting: 7, working: 3, failing: 1 },
   endpoints: [
     {
       name: 'https://node.example',
@@ -46,6 +47,9 @@ test('a scrape tells how far each chain is and how its endpoints do', async () =
     'indexer_indexed_age_seconds{chain="mainnet"} 30.5',
     'indexer_stalled_seconds{chain="mainnet"} 0',
     'indexer_ready{chain="mainnet"} 1',
+    'indexer_wallets_lacking_history{chain="mainnet"} 7',
+    'indexer_wallets_being_filled{chain="mainnet"} 3',
+    'indexer_wallets_failing{chain="mainnet"} 1',
     'indexer_reorgs_total{chain="mainnet"} 2',
     `indexer_rpc_requests_total${endpoint} 40`,
     `indexer_rpc_errors_total${endpoint} 3`,
@@ -59,7 +63,15 @@ test('a scrape tells how far each chain is and how its endpoints do', async () =
 })
 
 test('what is not known has no sample', async () => {
-  const unknown = { ...chain, head: null, indexed: null, finalized: null, ageSeconds: null, endpoints: [] }
+  const unknown = {
+    ...chain,
+    head: null,
+    indexed: null,
+    finalized: null,
+    ageSeconds: null,
+    onboarding: null,
+    endpoints: [],
+  }
   expect(await samplesOf([unknown])).toEqual([
     'indexer_stalled_seconds{chain="mainnet"} 0',
     'indexer_ready{chain="mainnet"} 1',

@@ -5,11 +5,10 @@
 
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Range, Ranges } from '../../src/core/range.ts'
+import type { Ranges } from '../../src/core/range.ts'
 import type { Address } from '../../src/core/types.ts'
 import { inTransaction } from '../../src/store/connection.ts'
-import { addLockedCoverage, addWalletCoverage, cutCoverage } from '../../src/store/coverage.ts'
-import { holdAll } from '../../src/store/guard.ts'
+import { addCoverage, addWalletCoverage, cutCoverage } from '../../src/store/coverage.ts'
 import { createStore } from '../../src/store/store.ts'
 import { createDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -20,15 +19,6 @@ const HIGHEST = 30
 let database: TestDatabase
 let store: ReturnType<typeof createStore>
 let chainId = 0
-
-/** As commits do it. */
-function addCoverage({ sql }: typeof store, own: number, range: Range): Promise<void> {
-  return inTransaction(sql, async tx => {
-    const [registry] = await tx<{ version: string }[]>`select version from indexer.registry`
-    await holdAll(tx, { lease: null, registryVersion: Number(registry?.version), chainId: own })
-    await addLockedCoverage(tx, own, range)
-  })
-}
 
 beforeAll(async () => {
   database = await createDatabase()
@@ -102,7 +92,7 @@ test(`is what a set of numbers says, for the tracked set and for single wallets 
         wallets: addresses.map(() => ({ own: new Set(), lacking: new Set(), isLinked: false })),
       }
       const add = async (target: { from: number; to: number }) => {
-        await addCoverage(store, own, target)
+        await inTransaction(store.sql, tx => addCoverage(tx, own, target))
         act(model, numbersOf([target]), null)
       }
       for (const each of steps) {
@@ -152,7 +142,11 @@ test('pieces that are added by several connections at once are all there, as one
   try {
     const pieces = Array.from({ length: 24 }, (_, index) => ({ from: index * 10, to: index * 10 + 9 }))
     // Neighbours at the same time: each joins with what the other has just written.
-    await Promise.all(pieces.map((piece, index) => addCoverage(index % 2 === 0 ? store : other, own, piece)))
+    await Promise.all(
+      pieces.map((piece, index) =>
+        inTransaction((index % 2 === 0 ? store : other).sql, tx => addCoverage(tx, own, piece)),
+      ),
+    )
     expect(await store.coverage(own)).toEqual([{ from: 0, to: 239 }])
     const address = `0x${'b'.repeat(40)}` as const
     await Promise.all(

@@ -147,7 +147,7 @@ describe('a wallet that is linked later', () => {
     await followed.advance([buildBlock(3), buildBlock(4)])
     expect(await store.coverage(chain.id)).toEqual([{ from: 0, to: 4 }])
     expect(await store.walletCoverage(chain.id, ALICE)).toEqual([{ from: 3, to: 4 }])
-    expect(await store.differingWallets(chain.id)).toEqual([ALICE])
+    expect([...(await store.differingCoverage(chain.id)).keys()]).toEqual([ALICE])
     await followed.backfill([buildBlock(0), buildBlock(1)], [ALICE])
     expect(await store.walletCoverage(chain.id, ALICE)).toEqual([
       { from: 0, to: 1 },

@@ -158,7 +158,7 @@ function openPages(
     {
       readiness: () => readinessOf(app, states()),
       status: () => statusOf(app, { states: states() }),
-      metrics: () => renderMetrics(metricsOf(app, states())),
+      metrics: () => renderMetrics(metricsOf(app, states(), [])),
     },
     { host: '127.0.0.1', port: 0, explicit: false, onFallback: () => undefined },
   )

@@ -8,7 +8,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { prepare, type ReplayChain } from './replay-chain.ts'
+import { prepare, type ReplayChain, type RpcLog } from './replay-chain.ts'
 
 export type RpcRequest = { readonly id: unknown; readonly method: string; readonly params: readonly unknown[] }
 
@@ -257,14 +257,20 @@ type LogFilter = {
   readonly topics?: unknown
 }
 
-/** Only without a filter of addresses or topics: whoever wants one brings its own answer. */
+const isOf = (wanted: unknown, value: string | undefined) =>
+  wanted === null || wanted === undefined || (value !== undefined && [wanted].flat().includes(value))
+
+/** Of a range or one block, by addresses and topics: null stands for anything, a list for any of it. */
 function ownLogs(chain: ReplayChain, { blockHash, fromBlock, toBlock, address, topics }: LogFilter): Answer {
   const { logs } = chain
   if (logs === undefined) return notFound('eth_getLogs')
-  if (address !== undefined || topics !== undefined) return resultOf([])
+  const positions = Array.isArray(topics) ? topics : []
+  const matches = (log: RpcLog) =>
+    isOf(address, log.address) && positions.every((wanted, index) => isOf(wanted, log.topics[index]))
   const height = blockHash === undefined ? undefined : chain.heightOf?.(blockHash)
   const [from, to] = height === undefined ? [Number(fromBlock), Number(toBlock)] : [height, height]
-  return resultOf(Array.from({ length: Math.max(to - from + 1, 0) }, (_, index) => logs(from + index)).flat())
+  const numbers = Array.from({ length: Math.max(to - from + 1, 0) }, (_, index) => from + index)
+  return resultOf(numbers.flatMap(number => logs(number).filter(matches)))
 }
 
 /** null: there is no such block yet. Known hashes are not asked for by number. */
