@@ -5,7 +5,7 @@
  * leaves nothing half done. Which pieces there are, and who else takes some of them, is decided by whoever calls (`backfill.ts`).
  *
  * Of a block only what concerned a tracked wallet when it came is there (`core/sieve.ts`). Who is linked between then and the commit
- * lacks the piece, and the commit says so in the coverage; who was known is matched with the owners of the moment of the commit.
+ * lacks the piece, and the commit says so in the coverage; who was known is matched again if anything of the set changed until then.
  */
 
 import { countBlocks, type Range } from '../core/range.ts'
@@ -14,7 +14,7 @@ import { AppError } from '../errors.ts'
 import type { Claim } from '../store/store.ts'
 import type { ChainContext } from './context.ts'
 import { createDownload, type Download, type Sieved } from './download.ts'
-import { matchBlocks } from './match.ts'
+import { matchBlocks, type Matched } from './match.ts'
 
 /** What is fetched while a piece is written: so many blocks, and at least one piece. */
 const BLOCKS_AHEAD = 200
@@ -42,7 +42,7 @@ export type Taken = { readonly blocks: number; readonly activities: number }
 export async function takePieces(context: ChainContext, pieces: Pieces, signal: AbortSignal): Promise<Taken> {
   const { wallets, settledHeight } = pieces
   const download = createDownload(context, wallets)
-  const ahead: { readonly range: Piece; readonly sieved: Promise<Sieved> }[] = []
+  const ahead: Ahead[] = []
   let isOver = false
   const fill = async () => {
     // The first is what is written next.
@@ -53,16 +53,24 @@ export async function takePieces(context: ChainContext, pieces: Pieces, signal: 
       const sieved = download.fetch(range, signal)
       // A download that fails while an earlier piece is written is met when its turn comes.
       sieved.catch(() => undefined)
-      ahead.push({ range, sieved })
+      ahead.push({ range, sieved, matched: null })
     }
   }
+  const match = async ({ range, sieved }: Ahead) =>
+    matchPiece(context, { range, sieved: await sieved, wallets, download }, signal)
   let taken: Taken = { blocks: 0, activities: 0 }
   for (;;) {
     await fill()
     const piece = ahead.shift()
     if (piece === undefined) return taken
-    const written = { range: piece.range, sieved: await piece.sieved, wallets, settledHeight, download }
-    const activities = await unlessLost(commitPiece(context, written, signal))
+    const matched = await (piece.matched ?? match(piece))
+    // While the database writes this one, the next is made ready.
+    const following = ahead[0]
+    if (following !== undefined) {
+      following.matched = match(following)
+      following.matched.catch(() => undefined)
+    }
+    const activities = await unlessLost(commitPiece(context, matched, settledHeight, signal))
     if (activities === null) {
       await pieces.onLost?.(piece.range)
       continue
@@ -98,32 +106,52 @@ function refuseBroken({ chain }: ChainContext, blocks: readonly Block[]): void {
   }
 }
 
+type Ahead = {
+  readonly range: Piece
+  readonly sieved: Promise<Sieved>
+  /** null: not begun. */
+  matched: Promise<MatchedPiece> | null
+}
+
 type Fetched = {
   readonly range: Piece
   readonly sieved: Sieved
   readonly wallets: readonly Address[] | null
-  readonly settledHeight: number
   readonly download: Download
 }
 
-async function commitPiece(context: ChainContext, piece: Fetched, signal: AbortSignal): Promise<number> {
-  const { chain, registry, store } = context
-  const { range, wallets, download, settledHeight } = piece
+/** With the rows of a piece for the wallets of one version of the set. */
+type MatchedPiece = Fetched & { readonly registryVersion: number; readonly rows: Matched }
+
+async function matchPiece(context: ChainContext, piece: Fetched, signal: AbortSignal): Promise<MatchedPiece> {
+  const { registry, store } = context
+  const { range, wallets, download } = piece
   let { sieved } = piece
+  await registry.refresh('newest', signal)
+  // Another primary took over, or a dump was played back: whom these blocks were sieved for can't be told any more.
+  if (sieved.history !== registry.history) sieved = await download.fetch(range, signal)
+  refuseBroken(context, sieved.blocks)
+  const registryVersion = registry.version
+  const sought = await store.sought()
+  const blocks = await download.complete(sieved.blocks, sought, signal)
+  const only = wallets === null ? {} : { only: new Set(wallets) }
+  return { ...piece, sieved, registryVersion, rows: await matchBlocks(context, blocks, { sought, ...only }, signal) }
+}
+
+/** Writes what was matched, and matches it again where the set of wallets has changed since. */
+async function commitPiece(
+  context: ChainContext,
+  first: MatchedPiece,
+  settledHeight: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const { chain, registry, store } = context
+  let piece = first
   for (let attempt = 1; ; attempt += 1) {
     await registry.refresh('newest', signal)
-    // Another primary took over, or a dump was played back: whom these blocks were sieved for can't be told any more.
-    if (sieved.history !== registry.history) sieved = await download.fetch(range, signal)
-    refuseBroken(context, sieved.blocks)
-    const registryVersion = registry.version
-    const sought = await store.sought()
-    const blocks = await download.complete(sieved.blocks, sought, signal)
-    const matched = await matchBlocks(
-      context,
-      blocks,
-      wallets === null ? { sought } : { sought, only: new Set(wallets) },
-      signal,
-    )
+    const isStale = piece.registryVersion !== registry.version || piece.sieved.history !== registry.history
+    if (isStale) piece = await matchPiece(context, piece, signal)
+    const { range, sieved, wallets, registryVersion, rows } = piece
     try {
       const written = await store.commitBackfill({
         chain,
@@ -133,7 +161,7 @@ async function commitPiece(context: ChainContext, piece: Fetched, signal: AbortS
         wallets,
         settledHeight,
         claim: range.claim,
-        ...matched,
+        ...rows,
       })
       return written.activities
     } catch (error) {
