@@ -228,6 +228,19 @@ create table indexer.internal_value (
   constraint internal_value_pkey PRIMARY KEY (chain_id, address, block_number)
 );
 
+create table indexer.job_pieces (
+  id bigint not null generated always as identity,
+  job_id uuid not null,
+  from_block bigint not null,
+  to_block bigint not null,
+  holder text,
+  fencing integer not null default 1,
+  expires_at timestamp with time zone,
+  done_at timestamp with time zone,
+  constraint job_pieces_check CHECK ((from_block <= to_block)),
+  constraint job_pieces_pkey PRIMARY KEY (id)
+);
+
 create table indexer.jobs (
   id uuid not null default gen_random_uuid(),
   kind character varying(20) not null,
@@ -240,6 +253,12 @@ create table indexer.jobs (
   blocks_total bigint not null,
   created_at timestamp with time zone not null default now(),
   updated_at timestamp with time zone not null default now(),
+  asked_to character varying(20),
+  claim_ttl_ms integer,
+  activities bigint not null default 0,
+  problem text,
+  stopped_at timestamp with time zone,
+  finished_at timestamp with time zone,
   constraint jobs_pkey PRIMARY KEY (id),
   constraint jobs_state_check CHECK (((state)::text = ANY ((ARRAY['running'::character varying, 'done'::character varying, 'failed'::character varying])::text[])))
 );
@@ -387,6 +406,8 @@ alter table public.user_transactions add constraint user_transactions_user_id_fk
 
 alter table public.wallet_activity add constraint wallet_activity_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE SET NULL;
 
+alter table indexer.job_pieces add constraint job_pieces_job_id_fkey FOREIGN KEY (job_id) REFERENCES indexer.jobs(id) ON DELETE CASCADE;
+
 CREATE INDEX audit_logs_action_idx ON public.audit_logs USING btree (action);
 
 CREATE INDEX audit_logs_resource_idx ON public.audit_logs USING btree (resource_type, resource_id);
@@ -431,9 +452,15 @@ CREATE INDEX user_transactions_timestamp_idx ON public.user_transactions USING b
 
 CREATE INDEX user_transactions_user_id_idx ON public.user_transactions USING btree (user_id);
 
+CREATE INDEX users_indexer_created ON public.users USING btree (created_at);
+
+CREATE INDEX users_indexer_lower_address ON public.users USING btree (lower((wallet_address)::text)) INCLUDE (wallet_address, id);
+
 CREATE INDEX wallet_activity_activity_type_idx ON public.wallet_activity USING btree (activity_type);
 
 CREATE INDEX wallet_activity_indexer_block ON public.wallet_activity USING btree (chain_id, block_number) WHERE (block_hash IS NOT NULL);
+
+CREATE INDEX wallet_activity_indexer_ownerless ON public.wallet_activity USING btree (wallet_address) WHERE ((user_id IS NULL) AND (block_hash IS NOT NULL));
 
 CREATE INDEX wallet_activity_indexer_tx_hash ON public.wallet_activity USING btree (tx_hash) WHERE (block_hash IS NOT NULL);
 
@@ -446,6 +473,10 @@ CREATE INDEX wallet_activity_wallet_address_idx ON public.wallet_activity USING 
 CREATE INDEX inclusions_block ON indexer.inclusions USING btree (chain_id, block_number);
 
 CREATE INDEX inclusions_unsettled ON indexer.inclusions USING btree (chain_id, block_number) WHERE ((NOT settled) AND (succeeded IS NOT NULL));
+
+CREATE INDEX job_pieces_done ON indexer.job_pieces USING btree (job_id, done_at);
+
+CREATE INDEX job_pieces_undone ON indexer.job_pieces USING btree (job_id, from_block) WHERE (done_at IS NULL);
 
 CREATE INDEX transactions_replaced ON indexer.transactions USING btree (replaced_chain_id, replaced_block) WHERE ((verdict)::text = 'replaced'::text);
 

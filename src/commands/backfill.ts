@@ -1,5 +1,5 @@
 /**
- * `backfill`: indexes a block range and exits.
+ * `backfill`: indexes a block range and exits. Whoever runs the same command, on any machine, works on the same job.
  */
 
 import { type App, withApp } from '../app.ts'
@@ -7,15 +7,25 @@ import { findChain } from '../config/env.ts'
 import type { BackfillCost } from '../core/estimate.ts'
 import { countBlocks, type Range } from '../core/range.ts'
 import type { Address } from '../core/types.ts'
-import { AppError } from '../errors.ts'
+import { AppError, describeError } from '../errors.ts'
 import { createProgress, describeDuration } from '../ops/progress.ts'
 import { uniqueName } from '../runtime/random.ts'
-import { backfill, planBackfill } from '../steps/backfill.ts'
+import { sleep, within } from '../runtime/sleep.ts'
+import { type BackfillPlan, planBackfill, workOn } from '../steps/backfill.ts'
 import { catchUp, mayCatchUp } from '../steps/catch-up.ts'
 import type { ChainContext } from '../steps/context.ts'
 import { estimateCost } from '../steps/estimate.ts'
 import { leaseName, whileHolding } from '../steps/lease.ts'
+import { CLAIM_TTL_MS, type OpenJob } from '../store/store.ts'
 import type { CommandInput, ExitCode } from './command.ts'
+import { nameHolder, startWorkers, untilParentGone } from './workers.ts'
+
+/** How far a job is, is asked of the database this often. */
+const PROGRESS_EVERY_MS = 1_000
+/** What the last look at the progress may take. */
+const TELL_DEADLINE_MS = 1_000
+/** What workers have to end by themselves, once everything is complete. */
+const WORKERS_DEADLINE_MS = 30_000
 
 export type BackfillOptions = {
   readonly chain: string
@@ -23,21 +33,29 @@ export type BackfillOptions = {
   readonly toBlock: number | 'finalized' | 'latest'
   /** Empty: every tracked wallet. */
   readonly wallets: readonly Address[]
+  /** Processes on this machine, this one among them. */
+  readonly workers: number
+  /** Set in the processes that `workers` starts: the job that they work on. */
+  readonly job: string | null
+  /** For tests: how long a new job's claims last without a renewal. */
+  readonly claimTtlMs: number | null
 }
 
 export function runBackfill(input: CommandInput, options: BackfillOptions): Promise<ExitCode> {
   const { chain } = findChain(input.config, options.chain)
   return withApp<ExitCode>({ ...input, logTo: 2, migrate: false }, async app => {
     const context = app.context(chain.id)
+    await app.registry.refresh('now', input.signal)
+    if (options.job !== null) return workAsChild(context, input, options, options.job)
     const wallets = options.wallets.length === 0 ? null : options.wallets
     const to = await resolveEnd(context, options, input.signal)
-    await app.registry.refresh('now')
     refuseUntracked(app, options.wallets)
-    await takeFinal(app, context, { from: options.fromBlock, to }, wallets, input)
-    if (wallets === null && options.toBlock !== 'finalized') await takeRest(app, context, to, input)
+    const failed = await takeFinal(app, context, { range: { from: options.fromBlock, to }, wallets }, input, options)
+    if (wallets === null && options.toBlock !== 'finalized' && !input.signal.aborted)
+      await takeRest(app, context, to, input)
     if (input.signal.aborted)
       throw new AppError('ABORTED', 'Stopped before the end; the same command goes on from here.')
-    return 0
+    return failed ? 1 : 0
   })
 }
 
@@ -67,56 +85,155 @@ async function resolveEnd(
   return to
 }
 
+/** What is final, together with all who take it too. @returns whether a worker of this machine failed though the job is done */
 async function takeFinal(
   app: App,
   context: ChainContext,
-  range: Range,
-  wallets: readonly Address[] | null,
-  { signal, print, terminal }: CommandInput,
-): Promise<void> {
-  const { clock, log, store } = app
+  { range, wallets }: { readonly range: Range; readonly wallets: readonly Address[] | null },
+  input: CommandInput,
+  options: BackfillOptions,
+): Promise<boolean> {
+  const { store } = app
   const { chain } = context
-  const started = clock.monotonic()
+  const { signal, print } = input
   const plan = await planBackfill(context, { range, wallets }, signal)
-  const total = countBlocks(plan.missing)
-  if (total === 0) {
+  const { finalizedNumber } = plan
+  const upTo = Math.min(range.to, finalizedNumber)
+  const job = await store.openJob({
+    chainId: chain.id,
+    range: { from: range.from, to: upTo },
+    askedTo: String(options.toBlock),
+    wallets,
+    claimTtlMs: options.claimTtlMs ?? CLAIM_TTL_MS,
+  })
+  if (job === null) {
     print(
-      `${chain.name}: every final block of ${range.from} to ${range.to} is complete already (final up to ${plan.finalizedNumber}).`,
+      `${chain.name}: every final block of ${range.from} to ${range.to} is complete already (final up to ${finalizedNumber}).`,
     )
-    return
+    return false
   }
   const cost = await estimateCost(context, plan.missing, wallets, signal)
-  print(`${chain.name}: ${describeCost(total, cost)}`)
-  const job = await store.openJob({ chainId: chain.id, range, wallets, blocksTotal: total })
-  const progress = createProgress({
-    label: chain.name,
-    total,
-    unit: 'blocks',
-    clock,
-    terminal,
-    onLine: text => log.info(text),
-  })
-  let done = 0
+  print(`${chain.name}: ${describeCost(countBlocks(plan.missing), cost)}`)
+  const failures = await shareJob(
+    app,
+    context,
+    { job, wallets, upTo, settledHeight: plan.settledHeight },
+    input,
+    options,
+  )
+  if (signal.aborted) return false
+  const progress = await store.jobProgress(job.id)
+  if (progress !== null) {
+    const { blocksDone, activities, seconds } = progress
+    print(`${chain.name}: ${blocksDone} blocks, ${activities} new activities, ${describeDuration(seconds)}.`)
+  }
+  for (const failure of failures) print(`${chain.name}: a worker ${failure}; the others did its part.`)
+  return failures.length > 0
+}
+
+type Shared = {
+  readonly job: OpenJob
+  readonly wallets: readonly Address[] | null
+  readonly upTo: number
+  readonly settledHeight: number
+}
+
+/** Works on a job, here and in as many processes as were asked for, and tells how far all are. @returns how workers failed */
+async function shareJob(
+  app: App,
+  context: ChainContext,
+  shared: Shared,
+  input: CommandInput,
+  options: BackfillOptions,
+): Promise<readonly string[]> {
+  const { chain, store, log } = context
+  const holder = nameHolder()
+  const workers = startWorkers(input.root, childArguments(shared, options), options.workers - 1, input.signal)
+  const stopWatching = watchJob(app, chain.name, shared.job, input)
   try {
-    const { blocks, activities } = await backfill(
-      context,
-      wallets,
-      plan,
-      async blocksDone => {
-        done = blocksDone
-        progress.update(blocksDone)
-        await store.updateJob(job, blocksDone, 'running')
-      },
-      signal,
-    )
-    progress.end()
-    await store.updateJob(job, blocks, 'done')
-    print(
-      `${chain.name}: ${blocks} blocks, ${activities} new activities, ${describeDuration((clock.monotonic() - started) / 1000)}.`,
-    )
+    await workOn(context, { ...shared, holder }, input.signal)
+    // The job is over: the others notice it at their next piece. One that stands still is not waited for.
+    await within(WORKERS_DEADLINE_MS, workers.ended)
+    await workers.stop()
+    return await workers.ended
   } catch (error) {
-    await store.updateJob(job, done, 'failed').catch(() => log.debug('The job could not be marked as failed'))
+    // Others may well go on where this one can't.
+    if (options.workers > 1) log.error({ chain: chain.name, error }, 'This worker gives up; the others go on')
+    await workers.ended
     throw error
+  } finally {
+    await workers.stop()
+    // Nothing of this is worth waiting for a database that is away.
+    await within(TELL_DEADLINE_MS, stopWatching())
+    const share = input.signal.aborted ? null : await store.jobShare(shared.job.id, holder).catch(() => null)
+    if (share !== null) log.info({ chain: chain.name, blocks: share }, 'What this process took of the job')
+  }
+}
+
+function childArguments({ job, upTo }: Shared, { chain, fromBlock, wallets }: BackfillOptions): string[] {
+  const range = ['--from-block', String(fromBlock), '--to-block', String(upTo)]
+  const only = wallets.flatMap(wallet => ['--wallet', wallet])
+  return ['backfill', '--chain', chain, ...range, ...only, '--job', job.id]
+}
+
+/** A process that another one started: it works on that one's job, and tells nothing but troubles. */
+async function workAsChild(
+  context: ChainContext,
+  { signal }: CommandInput,
+  { fromBlock, toBlock, wallets }: BackfillOptions,
+  jobId: string,
+): Promise<ExitCode> {
+  const both = AbortSignal.any([signal, untilParentGone()])
+  const only = wallets.length === 0 ? null : wallets
+  const to = typeof toBlock === 'number' ? toBlock : Number.POSITIVE_INFINITY
+  const job = await context.store.job(jobId)
+  if (job === null) throw new AppError('USAGE', 'The job that this worker was started for is not there.')
+  let plan: BackfillPlan
+  try {
+    plan = await planBackfill(context, { range: { from: fromBlock, to }, wallets: only }, both)
+  } catch (error) {
+    if (both.aborted) return 0
+    throw error
+  }
+  const { finalizedNumber, settledHeight } = plan
+  const upTo = Math.min(to, finalizedNumber)
+  await workOn(context, { job, holder: nameHolder(), wallets: only, upTo, settledHeight }, both)
+  return 0
+}
+
+/** Shows how far a job is, by all who work on it. @returns ends it, with the last state */
+function watchJob(app: App, label: string, job: OpenJob, { terminal }: CommandInput): () => Promise<void> {
+  const { clock, log, store } = app
+  const ended = new AbortController()
+  const watch = async () => {
+    let progress: ReturnType<typeof createProgress> | null = null
+    for (let isLast = false; !isLast; ) {
+      isLast = ended.signal.aborted
+      try {
+        const now = await store.jobProgress(job.id)
+        if (now === null) return
+        const { blocksDone: done, blocksTotal: total } = now
+        progress ??= createProgress({
+          label,
+          done,
+          total,
+          unit: 'blocks',
+          clock,
+          terminal,
+          onLine: line => log.info(line),
+        })
+        progress.update(done, total)
+      } catch (error) {
+        log.debug({ reason: describeError(error) }, 'The progress of the job could not be read')
+      }
+      if (!isLast) await sleep(PROGRESS_EVERY_MS, ended.signal)
+    }
+    progress?.end()
+  }
+  const watching = watch()
+  return () => {
+    ended.abort()
+    return watching
   }
 }
 

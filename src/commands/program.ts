@@ -6,6 +6,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { Config } from '../config/env.ts'
 import { toAddress } from '../config/address.ts'
 import type { Address, Hash } from '../core/types.ts'
+import { CLAIM_TTL_MS } from '../store/store.ts'
 import { runBackfill } from './backfill.ts'
 import type { CommandInput, ExitCode } from './command.ts'
 import { runDemo } from './demo.ts'
@@ -59,17 +60,7 @@ export function createProgram(input: ProgramInput): { run(args: readonly string[
     )
     .action((options: { migrate: boolean; acceptReorg: string[] }) => withConfig(command => run(command, options)))
 
-  program
-    .command('backfill')
-    .description('indexes a block range and exits; safe beside a daemon, and resumable')
-    .requiredOption('--chain <id or name>', 'the chain')
-    .requiredOption('--from-block <number>', 'first block', parseBlock)
-    .requiredOption('--to-block <number|finalized|latest>', 'last block', parseEnd)
-    .option('--wallet <0x…>', 'only this wallet (repeatable)', collectAddress, [])
-    .action(
-      (options: { chain: string; fromBlock: number; toBlock: number | 'finalized' | 'latest'; wallet: Address[] }) =>
-        withConfig(command => runBackfill(command, { ...options, wallets: options.wallet })),
-    )
+  addBackfill(program, withConfig)
 
   program
     .command('migrate')
@@ -143,6 +134,55 @@ export function createProgram(input: ProgramInput): { run(args: readonly string[
   }
 }
 
+const BACKFILL_HELP = `
+The same command (chain, blocks, wallets), run several times, on this machine or on others with the same database, is one job: each
+process takes pieces that nobody else has. One that dies or hangs loses its pieces after ${CLAIM_TTL_MS / 1000} s, and the others take them. Ctrl-C
+gives them back at once; the same command goes on from there. How far it is, and who works on it: status.
+
+  --workers 4     for a machine with four cores or more. One process uses about one core; with remote endpoints it mostly waits for
+                  them, and more workers help only as far as they answer more. The daily budget of an endpoint is kept by all
+                  together; its limit of requests a second is kept by each, so divide it by the number of workers.
+                  Each opens up to 8 connections to Postgres.`
+
+function addBackfill(program: Command, withConfig: (work: (command: CommandInput) => Promise<ExitCode>) => void): void {
+  program
+    .command('backfill')
+    .description('indexes a block range and exits; safe beside a daemon, resumable, and shared by all who run the same')
+    .requiredOption('--chain <id or name>', 'the chain')
+    .requiredOption('--from-block <number>', 'first block', parseBlock)
+    .requiredOption('--to-block <number|finalized|latest>', 'last block', parseEnd)
+    .option('--wallet <0x…>', 'only this wallet (repeatable)', collectAddress, [])
+    .option(
+      '--workers <number>',
+      'processes on this machine that share the work; all end with this one',
+      parseWorkers,
+      1,
+    )
+    .addOption(new Option('--job <id>', 'work on this job, under the process that started this one').hideHelp())
+    .addOption(new Option('--claim-ttl-ms <number>', 'life of a claim').argParser(parseBlock).hideHelp())
+    .addHelpText('after', BACKFILL_HELP)
+    .action((options: BackfillArguments) =>
+      withConfig(command =>
+        runBackfill(command, {
+          ...options,
+          wallets: options.wallet,
+          job: options.job ?? null,
+          claimTtlMs: options.claimTtlMs ?? null,
+        }),
+      ),
+    )
+}
+
+type BackfillArguments = {
+  readonly chain: string
+  readonly fromBlock: number
+  readonly toBlock: number | 'finalized' | 'latest'
+  readonly wallet: readonly Address[]
+  readonly workers: number
+  readonly job?: string
+  readonly claimTtlMs?: number
+}
+
 function addWallets(program: Command, withConfig: (work: (command: CommandInput) => Promise<ExitCode>) => void): void {
   const wallets = program.command('wallets').description('the watch-list of wallets that belong to no user')
   wallets
@@ -167,6 +207,7 @@ function addWallets(program: Command, withConfig: (work: (command: CommandInput)
 // ── Values ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const MAX_BLOCK = 2_147_483_647
+const MAX_WORKERS = 64
 
 function parseBlock(text: string): number {
   const value = Number(text)
@@ -177,6 +218,13 @@ function parseBlock(text: string): number {
 
 function parseEnd(text: string): number | 'finalized' | 'latest' {
   return text === 'finalized' || text === 'latest' ? text : parseBlock(text)
+}
+
+function parseWorkers(text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < 1 || value > MAX_WORKERS)
+    throw new InvalidArgumentError(`It must be a number from 1 to ${MAX_WORKERS}.`)
+  return value
 }
 
 function parseSeconds(text: string): number {

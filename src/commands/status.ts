@@ -7,7 +7,7 @@ import type { Address, Hash } from '../core/types.ts'
 import { describeDuration } from '../ops/progress.ts'
 import type { EndpointHealth } from '../source/source.ts'
 import { type ChainStatus, type Status, statusOf } from '../status.ts'
-import type { Job } from '../store/store.ts'
+import type { Job, JobWorker } from '../store/store.ts'
 import type { CommandInput, ExitCode } from './command.ts'
 import { walletStatusOf } from '../wallet-status.ts'
 import { describeStory } from './story.ts'
@@ -51,7 +51,7 @@ export function describeStatus({ chains, wallets, transactions, jobs }: Status):
     ...chains.flatMap(describeChain),
     `Wallets: ${wallets.users} of users, ${wallets.watched} watched${wallets.waitingForAttribution > 0 ? `, ${wallets.waitingForAttribution} waiting to be attributed` : ''}`,
     `Transactions: ${transactions.confirmed} confirmed, ${transactions.failed} failed, ${transactions.pending} pending (${transactions.sought} of them not found on any chain yet${transactions.malformed > 0 ? `, ${transactions.malformed} with a malformed hash` : ''})`,
-    ...jobs.map(describeJob),
+    ...jobs.flatMap(describeJob),
   ]
 }
 
@@ -96,9 +96,30 @@ function describeEndpoint(endpoint: EndpointHealth): string {
   return `  ${healthy ? 'ok  ' : 'bad '} ${name}${state === 'ok' ? '' : ` (${state})`} ${facts.join(', ')}${trouble}`
 }
 
-function describeJob(job: Job): string {
-  const share = job.blocksTotal === 0 ? 100 : Math.floor((job.blocksDone / job.blocksTotal) * 100)
-  return `${job.kind} of chain ${job.chainId}, blocks ${job.range.from} to ${job.range.to}: ${job.state}, ${share} %, ${describeDuration(job.updatedSecondsAgo)} ago`
+function describeJob(job: Job): string[] {
+  const { blocksDone, blocksTotal, state, perSecond, secondsLeft, workers, expiredClaims, problem } = job
+  const share = blocksTotal === 0 ? 100 : Math.floor((blocksDone / blocksTotal) * 100)
+  const whose = job.wallets === null ? '' : `, ${job.wallets.length} ${job.wallets.length === 1 ? 'wallet' : 'wallets'}`
+  const facts = [
+    `${describeNumber(blocksDone)} of ${describeNumber(blocksTotal)} blocks (${share} %)`,
+    ...(perSecond === null ? [] : [`${describeNumber(Math.round(perSecond))} blocks/s`]),
+    ...(secondsLeft === null ? [] : [`${describeDuration(secondsLeft)} left`]),
+    ...(state === 'running' ? [] : [`${describeDuration(job.updatedSecondsAgo)} ago`]),
+  ]
+  const expired =
+    expiredClaims === 0 ? [] : [`${expiredClaims} ${expiredClaims === 1 ? 'claim' : 'claims'} that ran out`]
+  const atWork = [...workers.map(describeWorker), ...expired]
+  return [
+    `${job.kind} of chain ${job.chainId}, blocks ${job.range.from} to ${job.range.to}${whose}: ${state}, ${facts.join(', ')}`,
+    ...(atWork.length === 0 ? [] : [`  ${atWork.join('; ')}`]),
+    ...(problem === null ? [] : [`  ${problem}`]),
+    ...(state === 'interrupted' || state === 'failed' ? ['  the same command goes on with it'] : []),
+  ]
+}
+
+/** `build-3 (process 4711): 3 pieces`. */
+function describeWorker({ host, process, pieces }: JobWorker): string {
+  return `${host} (process ${process}): ${pieces} ${pieces === 1 ? 'piece' : 'pieces'}`
 }
 
 function describeNumber(value: number | null): string {

@@ -55,7 +55,7 @@ export async function verify(
   const context = app.context(chain.id)
   const range = { from: options.fromBlock, to: options.toBlock }
   if (range.from > range.to) throw new AppError('USAGE', `--from-block ${range.from} is above --to-block ${range.to}.`)
-  await app.registry.refresh('now')
+  await app.registry.refresh('now', signal)
   const scope = await scopeOf(context, range, options.wallets, print)
   const total = countBlocks(scope.covered)
   const progress = createProgress({

@@ -1,5 +1,6 @@
 /**
- * What is done by the clock and not by the chain: the sweep of application rows, giving rows to their owners, and the past of wallets.
+ * What is done by the clock and not by the chain: the sweep of application rows, the rounds through all users, giving rows to their
+ * owners, and the past of wallets.
  * Where the database tells of what the application does (NOTIFY), they run at once besides.
  *
  * Always holds: no job runs twice at a time in one process, and several processes may run the same jobs: each piece of work is
@@ -46,12 +47,13 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
   const sweepAll = add('sweep-all', sweepRows('all'))
   const attribute = add('attribute', async () => {
     // Also while no block comes: what somebody owns is shown as theirs within seconds of signing up.
-    await registry.refresh()
+    await registry.refresh('newest', signal)
     for (let count = 0; count < MAX_WALLETS_PER_RUN && !signal.aborted; count += 1) {
       if (!(await store.attributeNextWallet(chains))) return
     }
   })
-  const hear = (what: 'users' | 'transactions', job: Job) => {
+  const compare = add('compare-users', () => registry.compareOn(signal))
+  const hear = (what: 'users' | 'transactions', jobs: readonly Job[], onHeard?: () => void) => {
     let isQueued = false
     const runSoon = async () => {
       if (isQueued) return
@@ -59,12 +61,15 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
       // Our own commits notify too: many of them are one run.
       await sleep(NOTIFIED_PAUSE_MS, signal)
       isQueued = false
-      await job.run()
+      for (const job of jobs) await job.run()
     }
-    return listenQuietly(first, what, () => void runSoon())
+    return listenQuietly(first, what, () => {
+      onHeard?.()
+      void runSoon()
+    })
   }
   const watching = contexts.map(context => watchMempool(context, signal))
-  const listening = [hear('transactions', sweepPending), hear('users', attribute)]
+  const listening = [hear('transactions', [sweepPending]), hear('users', [attribute, compare], registry.hint)]
   const until = AbortSignal.any([signal, stopped.signal])
   const onboarding = contexts.map(context => startOnboarding(context, isHeld, until))
   // What was overwritten or lost while nobody looked is not left for another minute.
@@ -77,6 +82,7 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
     clock,
     [
       { job: attribute, everyBeats: 1 },
+      { job: compare, everyBeats: 1 },
       { job: sweepPending, everyBeats: SWEEP_EVERY_BEATS },
       { job: sweepAll, pattern: EVERY_MINUTE },
     ],
@@ -88,7 +94,7 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
       stopped.abort()
       await Promise.all([beating, beginning, ...onboarding.map(({ ended }) => ended)])
       for (const end of await Promise.all(listening)) await end()
-      await Promise.all([...[sweepPending, sweepAll, attribute].map(job => job.ended()), ...watching])
+      await Promise.all([...[sweepPending, sweepAll, attribute, compare].map(job => job.ended()), ...watching])
     },
   }
 }

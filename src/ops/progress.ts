@@ -11,7 +11,8 @@ const LOG_EVERY_MS = 5_000
 const RATE_WINDOW_MS = 15_000
 
 export type Progress = {
-  update(done: number): void
+  /** @param total if it is another one by now */
+  update(done: number, total?: number): void
   /** Leaves the last state on the screen. */
   end(): void
 }
@@ -19,6 +20,8 @@ export type Progress = {
 export type ProgressOptions = {
   readonly label: string
   readonly total: number
+  /** What was done before it began, and says nothing of the rate. */
+  readonly done?: number
   readonly unit: string
   readonly clock: Clock
   /** A terminal to draw on, or null. */
@@ -26,10 +29,11 @@ export type ProgressOptions = {
   readonly onLine: (text: string) => void
 }
 
-export function createProgress({ label, total, unit, clock, terminal, onLine }: ProgressOptions): Progress {
-  const samples: { at: number; done: number }[] = [{ at: clock.monotonic(), done: 0 }]
+export function createProgress(options: ProgressOptions): Progress {
+  const { label, unit, clock, terminal, onLine } = options
+  let { total, done: last = 0 } = options
+  const samples: { at: number; done: number }[] = [{ at: clock.monotonic(), done: last }]
   let shownAt = Number.NEGATIVE_INFINITY
-  let last = 0
   let shown = -1
 
   const show = (isLast: boolean) => {
@@ -44,8 +48,9 @@ export function createProgress({ label, total, unit, clock, terminal, onLine }: 
   }
 
   return {
-    update(done) {
+    update(done, totalNow = total) {
       last = done
+      total = totalNow
       const now = clock.monotonic()
       samples.push({ at: now, done })
       while (samples.length > 2 && now - (samples[1]?.at ?? now) > RATE_WINDOW_MS) samples.shift()

@@ -130,7 +130,7 @@ async function matchAndCommit(
 ) {
   const { chain, registry, source, store } = context
   for (let attempt = 1; ; attempt += 1) {
-    await registry.refresh()
+    await registry.refresh('newest', signal)
     const registryVersion = registry.version
     const sought = await store.sought()
     // Who was linked meanwhile may take part in transactions of which only the logs are known.
@@ -156,7 +156,6 @@ async function matchAndCommit(
       })
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'REGISTRY_STALE' || attempt >= MAX_MATCHES) throw error
-      await registry.refresh('now')
     }
   }
 }

@@ -58,7 +58,7 @@ async function isMissing(context: ChainContext, suspect: Suspect, signal: AbortS
   const block = await source.block(suspect.blockNumber, signal)
   // Orphaned: the rewind that follows takes it out.
   if (block.hash !== suspect.blockHash) return false
-  await registry.refresh('now')
+  await registry.refresh('newest', signal)
   const { activities } = await matchBlocks(context, [block], { sought: new Set() }, signal)
   const own = activities.filter(({ transactionHash }) => transactionHash === suspect.transactionHash)
   // A wallet that was linked later was not expected to have rows here.

@@ -257,7 +257,7 @@ type Commit = {
 async function commit({ context, settledHeight, signal }: Run, piece: Commit): Promise<number> {
   const { chain, registry, store } = context
   for (let attempt = 1; ; attempt += 1) {
-    await registry.refresh(attempt === 1 ? 'if-due' : 'now')
+    await registry.refresh('newest', signal)
     const registryVersion = registry.version
     // Who is tracked no more has no history to fill.
     const wallets = piece.wallets.filter(registry.isTracked)

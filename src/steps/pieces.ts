@@ -8,6 +8,7 @@
 import type { Range } from '../core/range.ts'
 import type { Address, Block } from '../core/types.ts'
 import { AppError } from '../errors.ts'
+import type { Claim } from '../store/store.ts'
 import type { ChainContext } from './context.ts'
 import { createDownload, type Download } from './download.ts'
 import { matchBlocks } from './match.ts'
@@ -16,15 +17,20 @@ import { matchBlocks } from './match.ts'
 const PIECES_AHEAD = 2
 const MAX_MATCHES = 5
 
+/** Blocks that are committed in one transaction, and the claim under which they are, where others take pieces of the same job. */
+export type Piece = Range & { readonly claim?: Claim }
+
 export type Pieces = {
   /** Only these wallets; null: the whole tracked set. */
   readonly wallets: readonly Address[] | null
   /** The highest block that is deep enough for a status. */
   readonly settledHeight: number
   /** The next piece of final blocks; null: there is none any more. Asked one at a time, some pieces ahead of what is committed. */
-  readonly next: () => Promise<Range | null>
+  readonly next: () => Promise<Piece | null>
   /** Told after each commit. */
-  readonly onPiece: (piece: Range) => Promise<void>
+  readonly onPiece: (piece: Piece) => Promise<void>
+  /** Told of a piece that somebody else has taken over: nothing of it was written, and the next one is taken. */
+  readonly onLost?: (piece: Piece) => Promise<void>
 }
 
 export type Taken = { readonly blocks: number; readonly activities: number }
@@ -33,7 +39,7 @@ export type Taken = { readonly blocks: number; readonly activities: number }
 export async function takePieces(context: ChainContext, pieces: Pieces, signal: AbortSignal): Promise<Taken> {
   const { wallets, settledHeight } = pieces
   const download = createDownload(context, wallets)
-  const ahead: { readonly range: Range; readonly blocks: Promise<Block[]> }[] = []
+  const ahead: { readonly range: Piece; readonly blocks: Promise<Block[]> }[] = []
   let isOver = false
   const fill = async () => {
     while (!isOver && ahead.length <= PIECES_AHEAD) {
@@ -54,9 +60,23 @@ export async function takePieces(context: ChainContext, pieces: Pieces, signal: 
     const blocks = await piece.blocks
     refuseBroken(context, blocks)
     const written = { range: piece.range, blocks, wallets, settledHeight, download }
-    const activities = await commitPiece(context, written, signal)
+    const activities = await unlessLost(commitPiece(context, written, signal))
+    if (activities === null) {
+      await pieces.onLost?.(piece.range)
+      continue
+    }
     taken = { blocks: taken.blocks + blocks.length, activities: taken.activities + activities }
     await pieces.onPiece(piece.range)
+  }
+}
+
+/** null: another process has the piece by now. */
+async function unlessLost(committed: Promise<number>): Promise<number | null> {
+  try {
+    return await committed
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'LEASE_LOST') return null
+    throw error
   }
 }
 
@@ -76,19 +96,19 @@ function refuseBroken({ chain }: ChainContext, blocks: readonly Block[]): void {
   }
 }
 
-type Piece = {
-  readonly range: Range
+type Fetched = {
+  readonly range: Piece
   readonly blocks: readonly Block[]
   readonly wallets: readonly Address[] | null
   readonly settledHeight: number
   readonly download: Download
 }
 
-async function commitPiece(context: ChainContext, piece: Piece, signal: AbortSignal): Promise<number> {
+async function commitPiece(context: ChainContext, piece: Fetched, signal: AbortSignal): Promise<number> {
   const { chain, registry, store } = context
   const { range, wallets, download, settledHeight } = piece
   for (let attempt = 1; ; attempt += 1) {
-    await registry.refresh()
+    await registry.refresh('newest', signal)
     const registryVersion = registry.version
     const sought = await store.sought()
     // Who was linked meanwhile may take part in transactions of which only the logs are known.
@@ -106,12 +126,12 @@ async function commitPiece(context: ChainContext, piece: Piece, signal: AbortSig
         range,
         wallets,
         settledHeight,
+        claim: range.claim,
         ...matched,
       })
       return written.activities
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'REGISTRY_STALE' || attempt >= MAX_MATCHES) throw error
-      await registry.refresh('now')
     }
   }
 }

@@ -15,7 +15,7 @@ export async function repairBlock(
 ): Promise<boolean> {
   const { chain, registry, source, store } = context
   const block = await source.block(blockNumber, signal)
-  await registry.refresh('now')
+  await registry.refresh('newest', signal)
   const registryVersion = registry.version
   const sought = new Set(block.transactions.map(({ hash }) => hash))
   const { activities, transactions } = await matchBlocks(context, [block], { sought }, signal)

@@ -90,7 +90,7 @@ async function takeUp(
   if (checkpoint === null || place.blockNumber > checkpoint.number) return 'waiting'
   const block = await source.block(place.blockNumber, signal)
   if (block.hash !== place.blockHash) return 'unknown'
-  await registry.refresh()
+  await registry.refresh('newest', signal)
   const registryVersion = registry.version
   const { activities, transactions } = await matchBlocks(context, [block], { sought: new Set([hash]) }, signal)
   const isWritten = await store.commitFound({

@@ -90,7 +90,7 @@ async function checkPrivileges(sql: Sql): Promise<Finding> {
 
 async function checkUsers(sql: Sql): Promise<Finding[]> {
   const [odd] = await sql<{ count: number }[]>`
-    select count(*)::int as count from users where wallet_address !~* '^0x[0-9a-f]{40}$'`
+    select count(*)::int as count from users where length(wallet_address) <> 42 or lower(wallet_address) !~ '^0x[0-9a-f]+$'`
   const shared = await sql<{ address: string; users: number }[]>`
     select lower(wallet_address) as address, count(*)::int as users from users group by 1 having count(*) > 1 order by 1 limit ${SHOWN}`
   const findings: Finding[] = []

@@ -18,6 +18,7 @@ import {
   insertActivities,
   loadActivities,
 } from './activities.ts'
+import { type Claim, underClaim } from './claims.ts'
 import { type CheckpointMove, extendWindow, loadCheckpoint, moveCheckpoint } from './checkpoint.ts'
 import { inTransaction, type Sql, type Tx } from './connection.ts'
 import { addCoverage, addWalletCoverage, cutCoverage } from './coverage.ts'
@@ -72,15 +73,21 @@ export type BackfillCommit = BlockRows & {
   /** Only these wallets were matched; null: the whole set. */
   readonly wallets: readonly Address[] | null
   readonly settledHeight: number
+  /** Under which the piece is taken, where it is one of a job that several processes may share. */
+  readonly claim?: Claim | undefined
   /** How the piece is known to be complete for its wallets; absent: all of its blocks were read. */
   readonly proof?: Proof
   /** Value that came or went inside of transactions. */
   readonly internal?: readonly InternalValue[]
 }
 
-/** A piece of history: blocks that are final, so neither checkpoint nor lease is concerned. */
+/**
+ * A piece of history: blocks that are final, so neither checkpoint nor lease is concerned.
+ *
+ * @throws AppError LEASE_LOST (somebody else has the piece: nothing was written), REGISTRY_STALE (match again)
+ */
 export function commitBackfill(sql: Sql, piece: BackfillCommit): Promise<Written> {
-  return inTransaction(sql, async tx => {
+  const write = async (tx: Tx): Promise<Written> => {
     await holdRegistry(tx, piece.registryVersion)
     if (piece.wallets === null) {
       await addCoverage(tx, piece.chain.id, piece.range, piece.chain.verification)
@@ -92,7 +99,8 @@ export function commitBackfill(sql: Sql, piece: BackfillCommit): Promise<Written
     await insertInternal(tx, piece.chain.id, piece.internal ?? [])
     await addWalletCoverage(tx, piece.chain.id, piece.wallets, piece.range, piece.proof ?? piece.chain.verification)
     return { activities, settled: 0 }
-  })
+  }
+  return inTransaction(sql, tx => underClaim(tx, piece.claim, piece.range, () => write(tx)))
 }
 
 /** Facts that were matched for some wallets only, with the others that the database knows: the sender's user comes first. */

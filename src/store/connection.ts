@@ -60,12 +60,13 @@ export function connect(url: string, options: ConnectOptions = {}): Sql {
  * Runs `work` in one transaction. After a deadlock, a serialization failure or a concurrent insert of the same key the whole is
  * run again, so `work` must not change anything but the database.
  *
+ * @param mode of the transaction, as SQL has it after `begin`
  * @throws AppError: DB_UNAVAILABLE, DB_CONFLICT (every try lost), DB_SCHEMA, DB_REJECTED, REGISTRY_STALE, or what `work` throws
  */
-export async function inTransaction<T>(sql: Sql, work: (tx: Tx) => Promise<T>): Promise<T> {
+export async function inTransaction<T>(sql: Sql, work: (tx: Tx) => Promise<T>, mode = ''): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await withDeadline(begin(sql, work))
+      return await withDeadline(begin(sql, work, mode))
     } catch (error) {
       const wrapped = wrapStoreError(error)
       if (wrapped.code !== 'DB_CONFLICT' || attempt >= MAX_TRIES) throw wrapped
@@ -92,12 +93,12 @@ export async function listen(sql: Sql, channel: string, onNotify: () => void): P
  * can catch, or leaves the connection unusable; and a statement that comes later is sent down the next session of that connection,
  * outside of any transaction (porsager/postgres#1154, #1208, #1216). So a loss is kept from it: it learns of it by its own means.
  */
-async function begin<T>(sql: Sql, work: (tx: Tx) => Promise<T>): Promise<T> {
+async function begin<T>(sql: Sql, work: (tx: Tx) => Promise<T>, mode: string): Promise<T> {
   let lost: AppError | null = null
   const assertOpen = () => {
     if (lost !== null) throw lost
   }
-  const begun = sql.begin(async tx => {
+  const begun = sql.begin(mode, async tx => {
     const guarded = new Proxy(tx, {
       apply(target, self, args) {
         assertOpen()

@@ -6,14 +6,11 @@
  * a thing by another way.
  */
 
-import { read, type Sql } from './connection.ts'
+import type { Sql, Tx } from './connection.ts'
 
 /**
- * Changes with the server (a failover, a restart) and with the table that was read from (a restore). It needs no privilege, and is
- * the same behind a pooler.
+ * A text that changes with the server (a failover, a restart) and with the table that was read from (a restore). It needs no
+ * privilege, and is the same behind a pooler.
  */
-export async function loadHistory(sql: Sql): Promise<string> {
-  const rows = await read(sql<{ history: string }[]>`
-    select concat_ws(' ', pg_postmaster_start_time(), 'indexer.registry'::regclass::oid) as history`)
-  return rows[0]?.history ?? ''
-}
+export const historyNow = (sql: Sql | Tx) =>
+  sql`concat_ws(' ', pg_postmaster_start_time(), 'indexer.registry'::regclass::oid)`

@@ -1,5 +1,5 @@
 /**
- * The set of tracked wallets in the database: the application's users and the watch-list, compared with what the daemon knew.
+ * The set of tracked wallets in the database, and giving rows to their owners. `comparison.ts` changes the set.
  *
  * Always holds: every change of the set raises the version in the same transaction; a commit of blocks shares a lock on that version
  * (`holdRegistry`), so it is made either before the change, and then the change sees its coverage and notes what the new wallets
@@ -7,70 +7,79 @@
  */
 
 import type { Chain } from '../core/chain.ts'
-import { type Address, type Hash, ZERO_ADDRESS } from '../core/types.ts'
+import type { Address, Hash } from '../core/types.ts'
+import type { WalletChange } from '../core/wallet-set.ts'
 import { AppError } from '../errors.ts'
+import { type SetState, stateOf } from './comparison.ts'
 import { inTransaction, read, type Sql, type Tx, wrapStoreError } from './connection.ts'
+import { historyNow } from './history.ts'
 import { rederiveTransactions } from './transactions.ts'
 
-const LOAD_BATCH = 50_000
+const LOAD_BATCH = 5_000
+const CHANGES_BATCH = 5_000
 const LINK_BATCH = 5_000
 const REDERIVE_BATCH = 500
 
-export type WalletChange = { readonly address: Address; readonly userId: string | null; readonly tracked: boolean }
-
-/** What of users and watch-list differs from `indexer.wallets`. Two users with one address in different case: the older owns it. */
-const differences = (sql: Sql | Tx) => sql`
-  with owned as (
-    select distinct on (lower(wallet_address)) lower(wallet_address) as address, id as user_id
-    from users
-    where wallet_address ~* '^0x[0-9a-f]{40}$' and lower(wallet_address) <> ${ZERO_ADDRESS}
-    order by lower(wallet_address), created_at nulls last, id
-  ), wanted as (
-    select address, o.user_id from owned o full join (select address from indexer.watchlist) w using (address)
-  )
-  select address, n.user_id, n.address is not null as tracked,
-    n.address is not null and (k.address is null or not k.tracked) as added,
-    k.address is not null and n.user_id is distinct from k.user_id as relinked,
-    k.address is null and n.user_id is not null as linked
-  from wanted n full join indexer.wallets k using (address)
-  where k.address is null
-    or k.tracked is distinct from (n.address is not null)
-    or (n.address is not null and k.user_id is distinct from n.user_id)`
-
-/** Brings `indexer.wallets` up to date. @returns the version of the set */
-export async function syncWallets(sql: Sql): Promise<number> {
-  const [state] = await read(sql<{ version: string; differs: boolean }[]>`
-    select version, exists (${differences(sql)}) as differs from indexer.registry`)
-  if (state !== undefined && !state.differs) return Number(state.version)
-  return inTransaction(sql, async tx => {
-    const [raised] = await tx<
-      { version: string }[]
-    >`update indexer.registry set version = version + 1 returning version`
-    const version = Number(raised?.version)
-    await tx`create temporary table wallet_changes on commit drop as ${differences(tx)}`
-    await tx`
-      insert into indexer.wallets (address, user_id, tracked, version)
-      select address, user_id, tracked, ${version} from wallet_changes order by address
-      on conflict (address) do update set user_id = excluded.user_id, tracked = excluded.tracked, version = excluded.version`
-    // What was committed before a wallet was in the set is not complete for it.
-    await tx`
-      delete from indexer.wallet_coverage c using wallet_changes n where c.address = n.address and n.added and not c.covered`
-    await tx`
-      insert into indexer.wallet_coverage (chain_id, address, covered, from_block, to_block)
-      select c.chain_id, n.address, false, c.from_block, c.to_block from wallet_changes n cross join indexer.coverage c
-      where n.added`
-    await tx`
-      insert into indexer.attribution_queue (address, queued_at)
-      select n.address, clock_timestamp() from wallet_changes n
-      where (n.relinked or n.linked or not n.tracked)
-        and exists (select 1 from wallet_activity a where a.wallet_address = n.address and a.block_hash is not null)
-      order by n.address
-      on conflict (address) do update set queued_at = excluded.queued_at`
-    return version
-  })
+/** Takes in what is read of the set. */
+export type SetReader = {
+  /** Told before the first record where all of the set is read, and again if it is read anew. */
+  readonly beginWhole: (expected: number) => void
+  /** Records as `core/wallet-set.ts` has them. */
+  readonly take: (records: string) => void
 }
 
-/** The changes of the set since a version, in batches: from 0 on it is the whole set. */
+/** A record of a wallet. Users' ids are UUIDs: 32 digits. */
+const recordOf = (tx: Tx) => tx`
+  case when not tracked then '0' when user_id is null then '1' else '2' end || substr(address, 3)
+    || coalesce(replace(user_id::text, '-', ''), repeat('0', 32))`
+
+/**
+ * What changed since a state, or all of it where that is no state of this history. It is one snapshot, however many batches it takes,
+ * and packed by the server: a million rows as objects would cost a few hundred megabytes on the way.
+ *
+ * @returns the state that it brings the reader to
+ */
+export async function readWallets(sql: Sql, since: SetState, reader: SetReader): Promise<SetState> {
+  return inTransaction(sql, work, 'isolation level repeatable read read only')
+
+  async function work(tx: Tx): Promise<SetState> {
+    const [row] = await tx<
+      { version: string; history: string }[]
+    >`select version, ${historyNow(tx)} as history from indexer.registry`
+    if (row === undefined) throw new AppError('DB_SCHEMA', 'indexer.registry is empty.', { hint: 'Run `migrate`.' })
+    const state = stateOf(row)
+    if (state.history === since.history && state.version >= since.version) await readChanges(tx, since.version, reader)
+    else await readWhole(tx, reader)
+    return state
+  }
+}
+
+async function readWhole(tx: Tx, reader: SetReader): Promise<void> {
+  const [counted] = await tx<{ count: number }[]>`select count(*)::int as count from indexer.wallets where tracked`
+  reader.beginWhole(counted?.count ?? 0)
+  for (let after: string | null = ''; after !== null; ) {
+    const [batch]: { records: string | null; last: string | null }[] = await tx`
+      select string_agg(${recordOf(tx)}, '') as records, max(address) as last
+      from (select * from indexer.wallets where tracked and address > ${after} order by address limit ${LOAD_BATCH}) w`
+    if (batch?.records) reader.take(batch.records)
+    after = batch?.last ?? null
+  }
+}
+
+async function readChanges(tx: Tx, sinceVersion: number, reader: SetReader): Promise<void> {
+  let last: { version: string; address: string } | undefined = { version: String(sinceVersion), address: 'x' }
+  while (last !== undefined) {
+    // In the order of their versions, of which none has many: each batch begins where the last one ended.
+    const batch: { record: string; version: string; address: string }[] = await tx`
+      select ${recordOf(tx)} as record, version, address from indexer.wallets
+      where version >= ${last.version} and (version, address) > (${last.version}, ${last.address})
+      order by version, address limit ${CHANGES_BATCH}`
+    if (batch.length > 0) reader.take(batch.map(({ record }) => record).join(''))
+    last = batch.at(-1)
+  }
+}
+
+/** The changes of the set since a version of the present history, as objects: from 0 on it is the whole set. */
 export async function* loadWallets(sql: Sql, sinceVersion: number): AsyncGenerator<readonly WalletChange[]> {
   type Row = { address: Address; user_id: string | null; tracked: boolean }
   const query = sql<Row[]>`select address, user_id, tracked from indexer.wallets where version > ${sinceVersion}`
@@ -96,14 +105,27 @@ export async function holdRegistry(tx: Tx, version: number): Promise<void> {
 
 /**
  * Queues wallets whose activities have lost their owner: it was a former one, who is deleted now, so that the set did not change.
+ * It goes from one wallet to the next through an index of rows without an owner: their number is that of watched wallets, not of rows.
  *
  * @returns how many
  */
 export async function queueOwnerless(sql: Sql): Promise<number> {
   const queued = await read(sql`
+    with recursive ownerless (address) as (
+      (
+        select wallet_address from wallet_activity where user_id is null and block_hash is not null
+        order by wallet_address limit 1
+      )
+      union all
+      select (
+        select a.wallet_address from wallet_activity a
+        where a.user_id is null and a.block_hash is not null and a.wallet_address > o.address
+        order by a.wallet_address limit 1
+      ) from ownerless o where o.address is not null
+    )
     insert into indexer.attribution_queue (address, queued_at)
-    select distinct w.address, clock_timestamp() from wallet_activity a join indexer.wallets w on w.address = a.wallet_address
-    where a.user_id is null and a.block_hash is not null and w.tracked and w.user_id is not null
+    select o.address, clock_timestamp() from ownerless o join indexer.wallets w using (address)
+    where w.tracked and w.user_id is not null
     on conflict (address) do nothing
     returning 1`)
   return queued.length

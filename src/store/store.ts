@@ -12,11 +12,13 @@ import type { Way } from '../core/onboarding.ts'
 import type { Range, Ranges } from '../core/range.ts'
 import type { Address, Hash, Header } from '../core/types.ts'
 import type { SurveyResult } from '../core/unseen.ts'
+import type { WalletChange } from '../core/wallet-set.ts'
 import * as checkpoints from './checkpoint.ts'
+import * as claims from './claims.ts'
 import * as commits from './commit.ts'
+import * as comparison from './comparison.ts'
 import { connect, listen, type Sql } from './connection.ts'
 import * as coverage from './coverage.ts'
-import { loadHistory } from './history.ts'
 import * as internal from './internal-value.ts'
 import * as jobs from './jobs.ts'
 import * as leases from './lease.ts'
@@ -31,13 +33,16 @@ import * as counts from './totals.ts'
 import * as unseen from './unseen.ts'
 
 export type { StoredCheckpoint } from './checkpoint.ts'
-export type { Job } from './jobs.ts'
+export type { Claim } from './claims.ts'
+export type { SetState } from './comparison.ts'
+export type { Job, JobWorker, OpenJob } from './jobs.ts'
 export type { Lease } from './lease.ts'
 export type { Suspect } from './missing.ts'
 export type { WalletClaim, WalletClaims, OnboardingCount, WalletWork } from './onboarding.ts'
 export type { InternalValue } from './internal-value.ts'
 export type { Totals } from './totals.ts'
 export type { Replacement, Unseen } from './unseen.ts'
+export { CLAIM_TTL_MS } from './jobs.ts'
 export { LEASE_TTL_MS } from './lease.ts'
 export { WALLET_CLAIM_TTL_MS } from './onboarding.ts'
 
@@ -98,11 +103,24 @@ export type Store = {
   /** Value that a wallet got or paid inside of transactions, the newest first. */
   internalValue(chainId: number, address: Address, limit: number): Promise<internal.InternalValue[]>
 
-  /** Which history of the database this is: what was remembered of another one may not be true of it. */
-  history(): Promise<string>
-  /** Compares users and watch-list with what is known. @returns the version of the set of tracked wallets */
+  /**
+   * Compares the newest users and watched wallets with the set of tracked wallets. One cheap query where nothing is new; finds nobody
+   * who committed late, was changed or deleted.
+   */
+  compareNewest(): Promise<comparison.Compared>
+  /** Compares so many users, in the order of the addresses. @returns `upto`: after what the next slice begins; null: it was the last */
+  compareSlice(after: string, limit: number): Promise<comparison.Compared & { readonly upto: string | null }>
+  /**
+   * Compares all users and the watch-list, slice by slice: seconds for a million. @returns the set's version then
+   *
+   * @throws AppError ABORTED between two slices
+   */
+  compareAll(signal?: AbortSignal): Promise<comparison.SetState>
+  /** The same. @returns the version of the set of tracked wallets */
   syncWallets(): Promise<number>
-  loadWallets(sinceVersion: number): AsyncGenerator<readonly registry.WalletChange[]>
+  /** Brings a reader from a state of the set to the present one, which is returned: by its changes where these lead there, else whole. */
+  readWallets(since: comparison.SetState, reader: registry.SetReader): Promise<comparison.SetState>
+  loadWallets(sinceVersion: number): AsyncGenerator<readonly WalletChange[]>
   /** @returns false when no wallet waits */
   attributeNextWallet(chains: ReadonlyMap<number, Chain>): Promise<boolean>
   /** Queues wallets whose activities lost the former owner they named. @returns how many */
@@ -145,9 +163,23 @@ export type Store = {
   releaseLease(lease: leases.Lease): Promise<void>
   leaseHolder(name: string): Promise<string | null>
 
-  openJob(job: Parameters<typeof jobs.openJob>[1]): Promise<string>
-  updateJob(id: string, blocksDone: number, state: jobs.JobState): Promise<void>
+  /** Joins the open job that is for the same, or makes it. null: everything is complete */
+  openJob(job: jobs.JobRequest): Promise<jobs.OpenJob | null>
+  /** A job by its id; null: there is none. */
+  job(id: string): Promise<jobs.OpenJob | null>
+  /** How far a job is, by all who work on it; null: there is none. */
+  jobProgress(id: string): Promise<jobs.JobProgress | null>
+  /** Blocks that one process wrote for a job. */
+  jobShare(id: string, holder: string): Promise<number>
+  /** Gives a process's claims back, and says why it goes; null: there is nothing to say. */
+  leaveJob(id: string, holder: string, problem: string | null): Promise<void>
   jobs(limit: number): Promise<jobs.Job[]>
+  /** The next piece of a job for a process. @throws AppError LEASE_LOST: there is no such job any more */
+  claimPiece(request: claims.ClaimRequest): Promise<claims.ClaimAnswer>
+  /** Extends those claims that are still held. */
+  renewClaims(held: readonly claims.Claim[]): Promise<void>
+  /** Gives back all that a process holds of a job. */
+  returnClaims(jobId: string, holder: string): Promise<void>
 
   /** Calls back when the application changed its users or transactions, where the database can tell. @returns ends it */
   listen(what: 'users' | 'transactions', onNotify: () => void): Promise<() => Promise<void>>
@@ -198,8 +230,11 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     walletWork: (chainId, address) => onboarding.loadWork(sql, chainId, address),
     trackedWallet: address => onboarding.loadTracked(sql, address),
     internalValue: (chainId, address, limit) => internal.loadInternal(sql, chainId, address, limit),
-    history: () => loadHistory(sql),
-    syncWallets: () => registry.syncWallets(sql),
+    compareNewest: () => comparison.compareNewest(sql),
+    compareSlice: (after, limit) => comparison.compareSlice(sql, after, limit),
+    compareAll: signal => comparison.compareAll(sql, signal),
+    syncWallets: async () => (await comparison.compareAll(sql)).version,
+    readWallets: (since, reader) => registry.readWallets(sql, since, reader),
     loadWallets: sinceVersion => registry.loadWallets(sql, sinceVersion),
     attributeNextWallet: chains => registry.attributeNextWallet(sql, chains),
     queueOwnerless: () => registry.queueOwnerless(sql),
@@ -226,8 +261,14 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     releaseLease: lease => leases.releaseLease(sql, lease),
     leaseHolder: name => leases.leaseHolder(sql, name),
     openJob: job => jobs.openJob(sql, job),
-    updateJob: (id, blocksDone, state) => jobs.updateJob(sql, id, blocksDone, state),
+    job: id => jobs.loadOpenJob(sql, id),
+    jobProgress: id => jobs.loadProgress(sql, id),
+    jobShare: (id, holder) => jobs.loadShare(sql, id, holder),
+    leaveJob: (id, holder, problem) => jobs.leaveJob(sql, id, holder, problem),
     jobs: limit => jobs.listJobs(sql, limit),
+    claimPiece: request => claims.claimPiece(sql, request),
+    renewClaims: held => claims.renewClaims(sql, held),
+    returnClaims: (jobId, holder) => claims.returnClaims(sql, jobId, holder),
     listen: (what, onNotify) => listen(sql, `indexer_${what}`, onNotify),
     story: hash => loadStory(sql, hash),
     totals: () => counts.loadTotals(sql),

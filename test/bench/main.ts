@@ -1,5 +1,6 @@
 /**
- * `npm run bench [-- requests|backfill|native|live …] [--live-minutes N] [--live-blocks N] [--blocks N]`, and `npm run bench -- table`
+ * `npm run bench [-- requests|backfill|native|registry|live …] [--live-minutes N] [--live-blocks N] [--blocks N] [--users N]`, and
+ * `npm run bench -- table`
  *
  * Runs workloads one after the other, prints what was measured beside its bar, and keeps it in `results.json`; `table` prints what is
  * kept there. Without a name: all but `live`, which takes the minutes that are given for each transport, and some to warm up. Nothing is asserted: machines are noisy, and this one may be busy. Exit code 1 only where a workload could not be run.
@@ -11,6 +12,7 @@ import { systemClock } from '../../src/runtime/clock.ts'
 import { measureBackfill } from './backfill.ts'
 import { measureLive } from './live.ts'
 import { measureNative } from './native.ts'
+import { measureRegistry } from './registry.ts'
 import { formatKept, formatRows, keep, load, type Section } from './report.ts'
 import { measureRequests, type Progress } from './requests.ts'
 import { openStage, type Stage } from './stage.ts'
@@ -21,12 +23,16 @@ const { values, positionals } = parseArgs({
     'live-blocks': { type: 'string', default: '96' },
     'live-minutes': { type: 'string', default: '3' },
     blocks: { type: 'string', default: '20000' },
+    users: { type: 'string', default: '1000000' },
   },
 })
 
 const liveBlocks = numberOf('live-blocks')
 const liveMinutes = numberOf('live-minutes')
 const historyBlocks = numberOf('blocks')
+const users = numberOf('users')
+/** Of each of the turns that backfills with few and with many users take. */
+const turnBlocks = Math.ceil(historyBlocks / 10)
 /** Calls a block can be counted on fewer. */
 const countedBlocks = Math.min(historyBlocks, 2_000)
 
@@ -57,9 +63,10 @@ const WORKLOADS: Readonly<Record<string, (stage: Stage) => Promise<Section>>> = 
   requests: stage => measureRequests(stage, { liveBlocks, backfillBlocks: countedBlocks, progress }),
   backfill: stage => measureBackfill(stage, { blocks: historyBlocks, progress, tell }),
   native: () => Promise.resolve(measureNative()),
+  registry: stage => measureRegistry(stage, { users, blocks: turnBlocks, tell }),
   live: stage => measureLive(stage, { minutes: liveMinutes, progress }),
 }
-const BY_DEFAULT = ['requests', 'backfill', 'native']
+const BY_DEFAULT = ['requests', 'backfill', 'native', 'registry']
 
 if (positionals[0] === 'table') {
   tell(await formatKept())

@@ -13,10 +13,10 @@ import { type Jobs, startJobs } from '../../src/jobs/schedule.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { createJsonRpcSource } from '../../src/source/json-rpc.ts'
 import type { Source } from '../../src/source/source.ts'
-import { backfill, planBackfill } from '../../src/steps/backfill.ts'
 import type { ChainContext } from '../../src/steps/context.ts'
 import { createStore } from '../../src/store/store.ts'
 import { createRegistry, type Registry } from '../../src/wallets/registry.ts'
+import { indexRange } from './program.ts'
 
 const WAIT_DEADLINE_MS = 60_000
 
@@ -159,10 +159,8 @@ export function createIndexer(
       running = null
     },
     async backfill(range, chainId = first) {
-      const signal = AbortSignal.timeout(WAIT_DEADLINE_MS * 5)
       await registry.refresh('now')
-      const plan = await planBackfill(context(chainId), { range, wallets: null }, signal)
-      await backfill(context(chainId), null, plan, async () => undefined, signal)
+      await indexRange(context(chainId), range.from, range.to, AbortSignal.timeout(WAIT_DEADLINE_MS * 5))
     },
     async close() {
       await indexer.stop()

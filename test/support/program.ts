@@ -5,13 +5,14 @@ import { fileURLToPath } from 'node:url'
 import { loadConfig } from '../../src/config/env.ts'
 import type { Chain } from '../../src/core/chain.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
+import { uniqueName } from '../../src/runtime/random.ts'
 import { createJsonRpcSource } from '../../src/source/json-rpc.ts'
-import { backfill, planBackfill } from '../../src/steps/backfill.ts'
+import { planBackfill, workOn } from '../../src/steps/backfill.ts'
 import type { Taken } from '../../src/steps/pieces.ts'
 import type { ChainContext, Log } from '../../src/steps/context.ts'
 import { createFollower, type StepResult } from '../../src/steps/follow.ts'
 import { leaseName, whileHolding } from '../../src/steps/lease.ts'
-import { createStore } from '../../src/store/store.ts'
+import { CLAIM_TTL_MS, createStore } from '../../src/store/store.ts'
 import { createRegistry } from '../../src/wallets/registry.ts'
 import type { TestDatabase } from './database.ts'
 
@@ -46,10 +47,28 @@ export async function withContext<T>(
 }
 
 /** What `backfill` does with a range that is final. */
-export async function indexRange(context: ChainContext, from: number, to: number): Promise<Taken> {
-  const { signal } = new AbortController()
+export async function indexRange(
+  context: ChainContext,
+  from: number,
+  to: number,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Taken> {
+  const { chain, store } = context
   const plan = await planBackfill(context, { range: { from, to }, wallets: null }, signal)
-  return backfill(context, null, plan, async () => {}, signal)
+  const upTo = Math.min(to, plan.finalizedNumber)
+  const job = await store.openJob({
+    chainId: chain.id,
+    range: { from, to: upTo },
+    askedTo: String(to),
+    wallets: null,
+    claimTtlMs: CLAIM_TTL_MS,
+  })
+  if (job === null) return { blocks: 0, activities: 0 }
+  const holder = uniqueName()
+  await workOn(context, { job, holder, wallets: null, upTo, settledHeight: plan.settledHeight }, signal)
+  signal.throwIfAborted()
+  const progress = await store.jobProgress(job.id)
+  return { blocks: progress?.blocksDone ?? 0, activities: progress?.activities ?? 0 }
 }
 
 /** Forgets that blocks are complete, so that a backfill takes them again. */
