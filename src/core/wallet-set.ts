@@ -34,7 +34,7 @@ const OWNED = 0x40
 const TAG_MASK = 0x3f
 
 /** A record is one letter and as many digits; `0` takes a wallet out. */
-export const RECORD_LENGTH = 1 + ADDRESS_DIGITS + ID_DIGITS
+const RECORD_LENGTH = 1 + ADDRESS_DIGITS + ID_DIGITS
 const IS_OUT = '0'.charCodeAt(0)
 const IS_OWNED = '2'.charCodeAt(0)
 

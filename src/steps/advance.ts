@@ -44,13 +44,17 @@ export type AdvanceInput = {
   readonly tags: Tags
   readonly lease: Lease
   readonly dispute: Dispute
+  /** Hashes that no chain had shown when the step began. */
+  readonly sought: ReadonlySet<Hash>
   /** Those of the range, where they were fetched already. */
   readonly blocks?: readonly Block[]
 }
 
 export async function advance(context: ChainContext, input: AdvanceInput, signal: AbortSignal): Promise<Advanced> {
   const { checkpoint, range } = input
-  const blocks = input.blocks ?? (await fetchBlocks(context, range, signal))
+  // Of a single block that somebody waits for, what the database knows is read while the block is fetched.
+  const ahead = range.from === range.to ? readAhead(context, input, signal) : null
+  const blocks = input.blocks ?? (await fetchBlocks(context, input, signal))
   const broken = findBreak(checkpoint, blocks)
   if (broken !== null) {
     if (broken.number === range.from) return { kind: 'parted' }
@@ -62,12 +66,44 @@ export async function advance(context: ChainContext, input: AdvanceInput, signal
   const last = blocks.at(-1)
   if (last === undefined) throw new RangeError(`an empty range was to be taken: ${range.from} to ${range.to}`)
   const placeAt = async (number: number) =>
-    blocks.find(block => block.number === number) ?? context.store.headerAt(context.chain.id, number)
+    blocks.find(block => block.number === number) ??
+    ahead?.places.get(number) ??
+    context.store.headerAt(context.chain.id, number)
   const decided = await decide(context, input, last, placeAt)
   const objection = await input.dispute.objection(decided.settledHeight, last.number, placeAt, signal)
   if (objection !== null) return { kind: 'outvoted', at: objection.number }
-  const written = await matchAndCommit(context, input, { blocks, last, ...decided }, signal)
+  const tracked = ahead?.tracked ?? null
+  const written = await matchAndCommit(context, input, { blocks, last, tracked, ...decided }, signal)
   return { kind: 'advanced', from: range.from, to: range.to, ...written }
+}
+
+type Ahead = {
+  readonly tracked: Promise<Tracked>
+  /** Our blocks at the heights of the tags: no step but this one changes them. */
+  readonly places: ReadonlyMap<number, Promise<Header | null>>
+}
+
+/** What fails is met when its turn comes. */
+function readAhead(context: ChainContext, { range, tags }: AdvanceInput, signal: AbortSignal): Ahead {
+  const tracked = readTracked(context, signal)
+  tracked.catch(() => undefined)
+  const places = new Map<number, Promise<Header | null>>()
+  for (const tag of [tags.finalized, tags.safe]) {
+    const number = witnessOf(tag, range.to)?.number ?? range.to
+    if (number >= range.from || places.has(number)) continue
+    const place = context.store.headerAt(context.chain.id, number)
+    place.catch(() => undefined)
+    places.set(number, place)
+  }
+  return { tracked, places }
+}
+
+/** Hashes that are sought, once the tracked wallets are up to date. */
+type Tracked = { readonly sought: ReadonlySet<Hash> }
+
+async function readTracked({ registry, store }: ChainContext, signal: AbortSignal): Promise<Tracked> {
+  const [sought] = await Promise.all([store.sought(), registry.refresh('newest', signal)])
+  return { sought }
 }
 
 type Decided = { readonly headNumber: number; readonly finalizedNumber: number; readonly settledHeight: number }
@@ -106,33 +142,50 @@ async function decide(
  */
 async function heightOf(tag: TagAnswer | null, last: Block, placeAt: PlaceAt): Promise<number | null> {
   if (tag === null) return null
-  const witness = tag.header.number <= last.number ? tag.header : tag.below
+  const witness = witnessOf(tag, last.number)
   if (witness === null) return -1
   const own = await placeAt(witness.number)
   return own === null || own.hash === witness.hash ? witness.number : -1
 }
 
+/** The block by which a tag may speak of ours, up to a height; null: there is none. */
+function witnessOf(tag: TagAnswer | null, upTo: number): Header | null {
+  if (tag === null) return null
+  return tag.header.number <= upTo ? tag.header : tag.below
+}
+
 /** Blocks of a range, a few at a time, in order. */
-async function fetchBlocks(context: ChainContext, { from, to }: Range, signal: AbortSignal): Promise<Block[]> {
+async function fetchBlocks(
+  context: ChainContext,
+  { range: { from, to }, sought }: AdvanceInput,
+  signal: AbortSignal,
+): Promise<Block[]> {
   const numbers = Array.from({ length: to - from + 1 }, (_, index) => from + index)
-  const interest = interestIn(context, await context.store.sought())
+  const interest = interestIn(context, sought)
   return pMap(numbers, number => context.source.block(number, signal, interest), {
     concurrency: BLOCKS_AT_ONCE,
     signal,
   })
 }
 
+type ToCommit = Decided & {
+  readonly blocks: readonly Block[]
+  readonly last: Block
+  /** null: not read yet. */
+  readonly tracked: Promise<Tracked> | null
+}
+
 async function matchAndCommit(
   context: ChainContext,
   { checkpoint, startBlock, lease }: AdvanceInput,
-  { blocks, last, ...decided }: Decided & { readonly blocks: readonly Block[]; readonly last: Block },
+  { blocks, last, tracked, ...decided }: ToCommit,
   signal: AbortSignal,
 ) {
   const { chain, registry, source, store } = context
+  let reading = tracked ?? readTracked(context, signal)
   for (let attempt = 1; ; attempt += 1) {
-    await registry.refresh('newest', signal)
+    const { sought } = await reading
     const registryVersion = registry.version
-    const sought = await store.sought()
     // Who was linked meanwhile may take part in transactions of which only the logs are known.
     const known = await completeBlocks(source, blocks, interestIn(context, sought), signal)
     const { activities, transactions } = await matchBlocks(context, known, { sought }, signal)
@@ -156,6 +209,7 @@ async function matchAndCommit(
       })
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'REGISTRY_STALE' || attempt >= MAX_MATCHES) throw error
+      reading = readTracked(context, signal)
     }
   }
 }

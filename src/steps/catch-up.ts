@@ -64,7 +64,7 @@ export async function catchUp(
 
 /** The first checkpoint: the block after the last final one. */
 async function begin(context: ChainContext, lease: Lease, finalizedNumber: number, signal: AbortSignal): Promise<void> {
-  const { chain, source } = context
+  const { chain, source, store } = context
   const head = await source.head(signal)
   const first = Math.max(finalizedNumber + 1, chain.startBlock === 'latest' ? 0 : chain.startBlock)
   await advance(
@@ -77,6 +77,7 @@ async function begin(context: ChainContext, lease: Lease, finalizedNumber: numbe
       tags: { finalized: await source.tag('finalized', null, signal), safe: null },
       lease,
       dispute: createDispute(context),
+      sought: await store.sought(),
     },
     signal,
   )

@@ -7,7 +7,7 @@
 
 import { planStep } from '../core/plan.ts'
 import { isTagDue, noteTag, type TagRhythm, UNKNOWN_TAG } from '../core/tags.ts'
-import type { Block, Header } from '../core/types.ts'
+import type { Block, Hash, Header } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import type { Lease, StoredCheckpoint } from '../store/store.ts'
 import { type Advanced, advance, type Tags } from './advance.ts'
@@ -58,6 +58,8 @@ type Step = {
   readonly signal: AbortSignal
   /** The next block, where it was fetched already. */
   readonly next: Block | null
+  /** Hashes that no chain had shown when the step began. */
+  readonly sought: ReadonlySet<Hash>
 }
 
 export function createFollower(context: ChainContext): Follower {
@@ -69,12 +71,17 @@ export function createFollower(context: ChainContext): Follower {
   const isPatient = createPatience(context)
 
   /** The next block where it may be asked for; else null, and the head. */
-  const look = async (checkpoint: StoredCheckpoint | null, told: Header | null, signal: AbortSignal) => {
+  const look = async (
+    checkpoint: StoredCheckpoint | null,
+    told: Header | null,
+    sought: ReadonlySet<Hash>,
+    signal: AbortSignal,
+  ) => {
     if (checkpoint !== null && told !== null && told.number > checkpoint.number)
       return { head: told, next: null, asked: 'head' as const }
     const isSibling = told !== null && told.number === checkpoint?.number && told.hash !== checkpoint.hash
     if (checkpoint !== null && tip.head?.hash === checkpoint.hash && !isSibling) {
-      const interest = interestIn(context, await store.sought())
+      const interest = interestIn(context, sought)
       const number = checkpoint.number + 1
       if (!tip.mayAskNext) return { ...(await source.newest(number, signal, interest)), asked: 'head' as const }
       const next = await source.next(number, tip.idleLooks, signal, interest)
@@ -84,7 +91,7 @@ export function createFollower(context: ChainContext): Follower {
   }
 
   const take = async (step: Step): Promise<StepOutcome> => {
-    const { checkpoint, head, lease, signal, next } = step
+    const { checkpoint, head, lease, signal, next, sought } = step
     const plan = planStep({
       checkpoint,
       head,
@@ -108,6 +115,7 @@ export function createFollower(context: ChainContext): Follower {
           tags: tags.known(),
           lease,
           dispute,
+          sought,
           ...(next === null ? {} : { blocks: [next] }),
         },
         signal,
@@ -133,11 +141,11 @@ export function createFollower(context: ChainContext): Follower {
   }
 
   const stepOnce = async (lease: Lease, signal: AbortSignal, told: Header | null): Promise<StepResult> => {
-    const checkpoint = await store.checkpoint(chain.id)
+    const [checkpoint, sought] = await Promise.all([store.checkpoint(chain.id), store.sought()])
     refuseHalted(context, checkpoint)
     await missing.refuse(checkpoint, signal)
-    const { head, next, asked } = await look(checkpoint, told, signal)
-    const outcome = await take({ checkpoint, head, lease, signal, next })
+    const { head, next, asked } = await look(checkpoint, told, sought, signal)
+    const outcome = await take({ checkpoint, head, lease, signal, next, sought })
     if (outcome.kind !== 'behind') isPatient.restart()
     const isAtHead = outcome.kind === 'idle' || (outcome.kind === 'advanced' && outcome.to === head.number)
     if (!isAtHead) tip.leave()

@@ -4,23 +4,33 @@
 
 import type { ClassifiedRow } from '../core/classify.ts'
 import type { ActivityRow, Address, Hash, Header, Json, Metadata } from '../core/types.ts'
-import type { Sql, Tx } from './connection.ts'
+import type { Tx } from './connection.ts'
 import { activityId } from './ids.ts'
 
-/** The type of a `metadata` column: LinkDAO's own migration made it text, ours jsonb. Both are written correctly. */
-async function metadataType(sql: Sql | Tx): Promise<'jsonb' | 'text'> {
-  const rows = await sql<{ type: string }[]>`
-    select format_type(atttypid, null) as type from pg_attribute
-    where attrelid = 'wallet_activity'::regclass and attname = 'metadata' and not attisdropped`
-  return rows[0]?.type === 'jsonb' ? 'jsonb' : 'text'
+/** Of the `metadata` column: LinkDAO's own migration made it text, ours jsonb. Both are written correctly. */
+export type MetadataType = 'jsonb' | 'text'
+
+/** As a value in SQL. Asked in every commit, in a statement that is made anyway: the application's tool may change it at any time. */
+export const metadataType = (tx: Tx) => tx`
+  (select case when atttypid = 'jsonb'::regtype then 'jsonb' else 'text' end from pg_attribute
+    where attrelid = 'wallet_activity'::regclass and attname = 'metadata' and not attisdropped)`
+
+async function askMetadataType(tx: Tx): Promise<MetadataType> {
+  const [column] = await tx<{ type: MetadataType | null }[]>`select ${metadataType(tx)} as type`
+  return column?.type ?? 'text'
 }
 
-/** Inserts rows that are not there yet; the others stay as they are. @returns how many were new */
-export async function insertActivities(tx: Tx, rows: readonly ActivityRow[]): Promise<number> {
+/**
+ * Inserts rows that are not there yet; the others stay as they are.
+ *
+ * @param type where it was asked for in this transaction
+ * @returns how many were new
+ */
+export async function insertActivities(tx: Tx, rows: readonly ActivityRow[], type?: MetadataType): Promise<number> {
   if (rows.length === 0) return 0
   // In the order of their keys: two that insert the same rows in opposite orders would wait for each other.
   const sorted = rows.map(row => ({ ...row, id: activityId(row) })).toSorted((a, b) => (a.id < b.id ? -1 : 1))
-  const metadata = (await metadataType(tx)) === 'jsonb' ? tx`metadata::jsonb` : tx`metadata`
+  const metadata = (type ?? (await askMetadataType(tx))) === 'jsonb' ? tx`metadata::jsonb` : tx`metadata`
   const inserted = await tx`
     insert into wallet_activity (
       id, wallet_address, user_id, activity_type, tx_hash, amount, raw_amount, token, token_address,
@@ -64,9 +74,9 @@ export async function deleteActivitiesAbove(tx: Tx, chainId: number, blockNumber
  * Removes our rows at some heights that are of other blocks: what a restore of the schema `indexer` alone leaves, if the chain was
  * reorganised meanwhile.
  */
-export async function deleteActivitiesOfOtherBlocks(tx: Tx, chainId: number, blocks: readonly Header[]): Promise<void> {
+export const deletingActivitiesOfOtherBlocks = (tx: Tx, chainId: number, blocks: readonly Header[]) => {
   const numbers = blocks.map(({ number }) => number)
-  await tx`
+  return tx`
     delete from wallet_activity
     where chain_id = ${chainId} and block_number between ${Math.min(...numbers)} and ${Math.max(...numbers)}
       and block_hash is not null and block_hash <> all(${blocks.map(({ hash }) => hash)}::text[])`

@@ -53,7 +53,10 @@ function isList(value: unknown): value is Element[] {
 
 function serializeElement(element: Element): string {
   if (element === null) return 'null'
-  return `"${String(element).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
+  if (typeof element !== 'string') return String(element)
+  // Few have any of these, and there are a hundred thousand a second.
+  if (!element.includes('"') && !element.includes('\\')) return `"${element}"`
+  return `"${element.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
 }
 
 function parseArray(text: string): (string | null)[] {

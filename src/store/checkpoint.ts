@@ -58,41 +58,46 @@ export type CheckpointMove = {
 
 /** Moves the checkpoint, if it still is where the step began. */
 export async function moveCheckpoint(tx: Tx, move: CheckpointMove): Promise<void> {
-  const { chainId, expectedHash, to, finalizedNumber, headNumber, startBlock } = move
-  const resets = move.resetsFinality ?? false
-  const rows =
-    expectedHash === null
-      ? await tx`
-          insert into indexer.checkpoints
-            (chain_id, start_block, block_number, block_hash, block_timestamp, finalized_number, head_number)
-          values (${chainId}, ${startBlock}, ${to.number}, ${to.hash}, ${to.timestamp}, ${finalizedNumber}, ${headNumber})
-          on conflict (chain_id) do nothing
-          returning 1`
-      : await tx`
-          update indexer.checkpoints set
-            block_number = ${to.number}, block_hash = ${to.hash}, block_timestamp = ${to.timestamp},
-            finalized_number = case when ${resets} then ${finalizedNumber} else greatest(finalized_number, ${finalizedNumber}) end,
-            head_number = ${headNumber}, halt_code = null, halt_message = null, updated_at = now()
-          where chain_id = ${chainId} and block_hash = ${expectedHash} and (halt_code is null or ${resets})
-          returning 1`
-  if (rows.length === 0) {
-    throw new AppError('LEASE_LOST', 'The checkpoint is not where this step began: somebody else moved it.', {
-      facts: { chain: chainId, expected: expectedHash },
-      hint: 'It is read again.',
-    })
-  }
+  const moved = await tx`${moving(tx, move)}`
+  if (moved.length === 0) throw wrongCheckpoint(move)
 }
 
-/** Adds headers to the window and forgets those that are final. */
-export async function extendWindow(
-  tx: Tx,
-  chainId: number,
-  headers: readonly Header[],
-  finalizedNumber: number,
-): Promise<void> {
-  const keepFrom = Math.min(finalizedNumber, headers.at(-1)?.number ?? finalizedNumber) - KEPT_BELOW_FINALITY
+/** Gives one row if the checkpoint still was where the step began, and none else. */
+export const moving = (tx: Tx, move: CheckpointMove) => {
+  const { chainId, expectedHash, to, finalizedNumber, headNumber, startBlock } = move
+  const resets = move.resetsFinality ?? false
+  return expectedHash === null
+    ? tx`
+        insert into indexer.checkpoints
+          (chain_id, start_block, block_number, block_hash, block_timestamp, finalized_number, head_number)
+        values (${chainId}, ${startBlock}, ${to.number}, ${to.hash}, ${to.timestamp}, ${finalizedNumber}, ${headNumber})
+        on conflict (chain_id) do nothing
+        returning 1`
+    : tx`
+        update indexer.checkpoints set
+          block_number = ${to.number}, block_hash = ${to.hash}, block_timestamp = ${to.timestamp},
+          finalized_number = case when ${resets} then ${finalizedNumber} else greatest(finalized_number, ${finalizedNumber}) end,
+          head_number = ${headNumber}, halt_code = null, halt_message = null, updated_at = now()
+        where chain_id = ${chainId} and block_hash = ${expectedHash} and (halt_code is null or ${resets})
+        returning 1`
+}
+
+export function wrongCheckpoint({ chainId, expectedHash }: CheckpointMove): AppError {
+  return new AppError('LEASE_LOST', 'The checkpoint is not where this step began: somebody else moved it.', {
+    facts: { chain: chainId, expected: expectedHash },
+    hint: 'It is read again.',
+  })
+}
+
+/** The lowest block that the window keeps. */
+export function windowFrom(headers: readonly Header[], finalizedNumber: number): number {
+  return Math.min(finalizedNumber, headers.at(-1)?.number ?? finalizedNumber) - KEPT_BELOW_FINALITY
+}
+
+/** Adds headers to the window, those that it keeps. */
+export const addingHeaders = (tx: Tx, chainId: number, headers: readonly Header[], keepFrom: number) => {
   const kept = headers.filter(({ number }) => number >= keepFrom)
-  await tx`
+  return tx`
     insert into indexer.headers (chain_id, number, hash, parent_hash, timestamp)
     select ${chainId}, * from unnest(
       ${kept.map(({ number }) => number)}::bigint[], ${kept.map(({ hash }) => hash)}::text[],
@@ -100,7 +105,6 @@ export async function extendWindow(
     )
     on conflict (chain_id, number) do update set
       hash = excluded.hash, parent_hash = excluded.parent_hash, timestamp = excluded.timestamp`
-  await tx`delete from indexer.headers where chain_id = ${chainId} and number < ${keepFrom}`
 }
 
 type HeaderRow = { number: string; hash: Hash; parent_hash: Hash; timestamp: string }

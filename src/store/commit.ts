@@ -14,19 +14,31 @@ import type { ActivityRow, Address, Hash, Header, TransactionFacts } from '../co
 import {
   deleteActivitiesAbove,
   deleteActivitiesOfBlock,
-  deleteActivitiesOfOtherBlocks,
+  deletingActivitiesOfOtherBlocks,
   insertActivities,
   loadActivities,
+  type MetadataType,
 } from './activities.ts'
 import { type Claim, underClaim } from './claims.ts'
-import { type CheckpointMove, extendWindow, loadCheckpoint, moveCheckpoint } from './checkpoint.ts'
+import {
+  addingHeaders,
+  type CheckpointMove,
+  wrongCheckpoint,
+  loadCheckpoint,
+  moveCheckpoint,
+  moving,
+  windowFrom,
+} from './checkpoint.ts'
 import { inTransaction, type Sql, type Tx } from './connection.ts'
-import { addCoverage, addWalletCoverage, cutCoverage } from './coverage.ts'
+import { addCoverage, addWalletCoverage, cutCoverage, extendCoverage, joinCoverage } from './coverage.ts'
+import { writeFresh } from './fresh.ts'
+import { holdAll } from './guard.ts'
 import { type InternalValue, insertInternal } from './internal-value.ts'
 import { fence, type Lease } from './lease.ts'
 import { holdRegistry, ownersOf } from './registry.ts'
 import { reopenReplaced } from './unseen.ts'
-import { orphanTransactions, rederiveTransactions, settleTransactions, writeTransactions } from './transactions.ts'
+import { orphanTransactions, settleTransactions } from './settlement.ts'
+import { rederiveTransactions, writeTransactions } from './transactions.ts'
 
 export type BlockRows = {
   readonly activities: readonly ActivityRow[]
@@ -51,19 +63,29 @@ export type Written = { readonly activities: number; readonly settled: number }
  * @throws AppError LEASE_LOST, REGISTRY_STALE (match again), DB_UNAVAILABLE (nothing is known: read the checkpoint again)
  */
 export function commitAdvance(sql: Sql, step: Advance): Promise<Written> {
-  const { chain, move } = step
+  const { chain } = step
   return inTransaction(sql, async tx => {
-    await fence(tx, step.lease)
-    await holdRegistry(tx, step.registryVersion)
-    await moveCheckpoint(tx, move)
-    await extendWindow(tx, chain.id, step.headers, move.finalizedNumber)
-    const from = step.headers[0]?.number ?? move.to.number
-    await addCoverage(tx, chain.id, { from, to: move.to.number }, chain.verification)
-    await deleteActivitiesOfOtherBlocks(tx, chain.id, step.headers)
-    const activities = await writeRows(tx, chain, step, step.settledHeight)
+    const type = await holdAll(tx, { lease: step.lease, registryVersion: step.registryVersion, chainId: chain.id })
+    await takePlace(tx, step)
+    const activities = await writeRows(tx, chain, step, step.settledHeight, type)
     const settled = await settleTransactions(tx, chain.id, step.settledHeight)
     return { activities, settled }
   })
+}
+
+/** Checkpoint, window and coverage are moved on, in one statement: nothing in it depends on another part of it. */
+async function takePlace(tx: Tx, { chain, headers, move }: Advance): Promise<void> {
+  const range = { from: headers[0]?.number ?? move.to.number, to: move.to.number, proof: chain.verification }
+  const keepFrom = windowFrom(headers, move.finalizedNumber)
+  const [taken] = await tx<{ moved: boolean; extended: boolean }[]>`
+    with moved as (${moving(tx, move)}),
+      added as (${addingHeaders(tx, chain.id, headers, keepFrom)}),
+      forgotten as (delete from indexer.headers where chain_id = ${chain.id} and number < ${keepFrom}),
+      leftover as (${deletingActivitiesOfOtherBlocks(tx, chain.id, headers)}),
+      extended as (${extendCoverage(tx, chain.id, range)})
+    select exists (select 1 from moved) as moved, exists (select 1 from extended) as extended`
+  if (taken?.moved !== true) throw wrongCheckpoint(move)
+  if (!taken.extended) await joinCoverage(tx, chain.id, range)
 }
 
 export type BackfillCommit = BlockRows & {
@@ -84,23 +106,34 @@ export type BackfillCommit = BlockRows & {
 /**
  * A piece of history: blocks that are final, so neither checkpoint nor lease is concerned.
  *
+ * @param mayCopy whether rows may go in by COPY where nothing is known of them; the rows are the same
  * @throws AppError LEASE_LOST (somebody else has the piece: nothing was written), REGISTRY_STALE (match again)
  */
-export function commitBackfill(sql: Sql, piece: BackfillCommit): Promise<Written> {
-  const write = async (tx: Tx): Promise<Written> => {
+export function commitBackfill(sql: Sql, piece: BackfillCommit, mayCopy = true): Promise<Written> {
+  const { chain, range, wallets, settledHeight: deepHeight } = piece
+  const write = async (tx: Tx, tryCopy: boolean): Promise<Written> => {
     await holdRegistry(tx, piece.registryVersion)
-    if (piece.wallets === null) {
-      await addCoverage(tx, piece.chain.id, piece.range, piece.chain.verification)
-      return { activities: await writeRows(tx, piece.chain, piece, piece.settledHeight), settled: 0 }
+    if (wallets === null) {
+      const isCopied = tryCopy && (await writeFresh(tx, chain, piece, deepHeight))
+      const activities = isCopied ? piece.activities.length : await writeRows(tx, chain, piece, deepHeight)
+      // Last, so that a block at the head, and others who take pieces, wait for this moment and not for all of the rows.
+      await addCoverage(tx, chain.id, range, chain.verification)
+      return { activities, settled: 0 }
     }
     const activities = await insertActivities(tx, piece.activities)
-    const transactions = await withOtherParticipants(tx, piece.chain, piece.transactions)
-    await writeTransactions(tx, piece.chain, transactions, piece.settledHeight)
-    await insertInternal(tx, piece.chain.id, piece.internal ?? [])
-    await addWalletCoverage(tx, piece.chain.id, piece.wallets, piece.range, piece.proof ?? piece.chain.verification)
+    const transactions = await withOtherParticipants(tx, chain, piece.transactions)
+    await writeTransactions(tx, chain, transactions, deepHeight)
+    await insertInternal(tx, chain.id, piece.internal ?? [])
+    await addWalletCoverage(tx, chain.id, wallets, range, piece.proof ?? chain.verification)
     return { activities, settled: 0 }
   }
-  return inTransaction(sql, tx => underClaim(tx, piece.claim, piece.range, () => write(tx)))
+  // The second try, after a conflict, is made the careful way.
+  let isFirst = true
+  return inTransaction(sql, tx => {
+    const tryCopy = mayCopy && isFirst
+    isFirst = false
+    return underClaim(tx, piece.claim, range, () => write(tx, tryCopy))
+  })
 }
 
 /** Facts that were matched for some wallets only, with the others that the database knows: the sender's user comes first. */
@@ -241,8 +274,14 @@ async function writeTaken(tx: Tx, chain: Chain, block: { readonly number: number
   await settleTransactions(tx, chain.id, height)
 }
 
-async function writeRows(tx: Tx, chain: Chain, rows: BlockRows, deepHeight: number): Promise<number> {
-  const inserted = await insertActivities(tx, rows.activities)
+async function writeRows(
+  tx: Tx,
+  chain: Chain,
+  rows: BlockRows,
+  deepHeight: number,
+  type?: MetadataType,
+): Promise<number> {
+  const inserted = await insertActivities(tx, rows.activities, type)
   await writeTransactions(tx, chain, rows.transactions, deepHeight)
   return inserted
 }

@@ -25,6 +25,9 @@ const IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000
 const RECONNECT_PAUSE_SECONDS = 0.5
 /** How our sessions are known in pg_stat_activity. */
 export const APPLICATION_NAME = 'linkdao-indexer'
+const LIMITS = `
+  select set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true),
+    set_config('idle_in_transaction_session_timeout', '${IDLE_IN_TRANSACTION_TIMEOUT_MS}', true)`
 const TRANSACTION_DEADLINE_MS = 120_000
 const MAX_TRIES = 6
 const RETRY = { baseMs: 20, maxMs: 500 }
@@ -110,9 +113,12 @@ async function begin<T>(sql: Sql, work: (tx: Tx) => Promise<T>, mode: string): P
       },
     })
     try {
-      await tx`select set_config('statement_timeout', ${String(STATEMENT_TIMEOUT_MS)}, true),
-        set_config('idle_in_transaction_session_timeout', ${String(IDLE_IN_TRANSACTION_TIMEOUT_MS)}, true)`
-      return { value: await work(guarded) }
+      // Not waited for: it goes with the first statement of the work, which comes after it.
+      const limited = tx.unsafe(LIMITS).execute()
+      limited.catch(() => undefined)
+      const value = await work(guarded)
+      await limited
+      return { value }
     } catch (error) {
       // Never settles: `begin` is rejected by the end of the connection, and this is forgotten with it.
       if (lost !== null || isConnectionLost(error)) return new Promise<never>(() => undefined)

@@ -78,19 +78,30 @@ function coverageOf(set: readonly ProvedRange[], rows: readonly WalletRow[]): Wa
   return { complete: mergeProved([...own, ...ofSet]), lacking }
 }
 
-/** Adds a range to the tracked set's coverage. The common case, the next block, touches one row. */
+/** Adds a range to the tracked set's coverage. Called last: its lock is held until the commit. */
 export async function addCoverage(tx: Tx, chainId: number, range: Range, proof: Proof = 'basic'): Promise<void> {
   await lockCoverage(tx, chainId)
-  const extended = await tx`
-    update indexer.coverage set to_block = ${range.to}
-    where chain_id = ${chainId} and to_block = ${range.from - 1} and verification = ${proof}
-      and not exists (
-        select 1 from indexer.coverage other
-        where other.chain_id = ${chainId} and other.from_block between ${range.from} and ${range.to + 1}
-      )
-    returning 1`
-  if (extended.length > 0) return
-  await replaceCoverage(tx, chainId, addProved(await loadProved(tx, chainId), { ...range, proof }))
+  const extended = await tx`${extendCoverage(tx, chainId, { ...range, proof })}`
+  if (extended.length === 0) await joinCoverage(tx, chainId, { ...range, proof })
+}
+
+/**
+ * The common case, the next block, touches one row. Under the lock.
+ *
+ * Gives that row; none where the range has to be joined with what is there.
+ */
+export const extendCoverage = (tx: Tx, chainId: number, { from, to, proof }: ProvedRange) => tx`
+  update indexer.coverage set to_block = ${to}
+  where chain_id = ${chainId} and to_block = ${from - 1} and verification = ${proof}
+    and not exists (
+      select 1 from indexer.coverage other
+      where other.chain_id = ${chainId} and other.from_block between ${from} and ${to + 1}
+    )
+  returning 1`
+
+/** Under the lock. */
+export async function joinCoverage(tx: Tx, chainId: number, range: ProvedRange): Promise<void> {
+  await replaceCoverage(tx, chainId, addProved(await loadProved(tx, chainId), range))
 }
 
 /** Takes everything above a block out of all coverage: after a rewind. */
@@ -172,8 +183,11 @@ async function replaceCoverage(tx: Tx, chainId: number, ranges: readonly ProvedR
 
 /** Two that join ranges of one chain must not read before the other has written. */
 async function lockCoverage(tx: Tx, chainId: number): Promise<void> {
-  await tx`select pg_advisory_xact_lock(hashtextextended('indexer.coverage', ${chainId}))`
+  await tx`select ${coverageLock(tx, chainId)}`
 }
+
+export const coverageLock = (tx: Tx, chainId: number) =>
+  tx`pg_advisory_xact_lock(hashtextextended('indexer.coverage', ${chainId}))`
 
 /** A lock of its own: whoever fills the past of wallets does not keep the next block waiting. */
 async function lockWallets(tx: Tx, chainId: number): Promise<void> {

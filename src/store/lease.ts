@@ -98,10 +98,12 @@ export async function fence(tx: Tx, lease: Lease): Promise<void> {
   const rows = await tx`
     select 1 from indexer.leases where name = ${lease.name} and holder = ${lease.holder} and fencing = ${lease.fencing}
     for key share`
-  if (rows.length === 0) {
-    throw new AppError('LEASE_LOST', `Another process follows this chain now.`, {
-      facts: { lease: lease.name, fencing: lease.fencing },
-      hint: 'This process stands by and takes over when the other one stops.',
-    })
-  }
+  if (rows.length === 0) throw lostLease(lease)
+}
+
+export function lostLease(lease: Lease): AppError {
+  return new AppError('LEASE_LOST', `Another process follows this chain now.`, {
+    facts: { lease: lease.name, fencing: lease.fencing },
+    hint: 'This process stands by and takes over when the other one stops.',
+  })
 }

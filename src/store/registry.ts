@@ -95,12 +95,14 @@ export async function* loadWallets(sql: Sql, sinceVersion: number): AsyncGenerat
 /** Makes a transaction valid only for the given version of the set. */
 export async function holdRegistry(tx: Tx, version: number): Promise<void> {
   const [row] = await tx<{ version: string }[]>`select version from indexer.registry for share`
-  if (Number(row?.version) !== version) {
-    throw new AppError('REGISTRY_STALE', 'The set of tracked wallets changed while these blocks were matched.', {
-      facts: { matched: version, current: Number(row?.version) },
-      hint: 'They are matched again with the new set.',
-    })
-  }
+  if (Number(row?.version) !== version) throw staleRegistry(version, Number(row?.version))
+}
+
+export function staleRegistry(matched: number, current: number): AppError {
+  return new AppError('REGISTRY_STALE', 'The set of tracked wallets changed while these blocks were matched.', {
+    facts: { matched, current },
+    hint: 'They are matched again with the new set.',
+  })
 }
 
 /**

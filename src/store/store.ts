@@ -14,7 +14,7 @@ import type { Address, Hash, Header } from '../core/types.ts'
 import type { SurveyResult } from '../core/unseen.ts'
 import type { WalletChange } from '../core/wallet-set.ts'
 import * as checkpoints from './checkpoint.ts'
-import * as claims from './claims.ts'
+import * as pieces from './claims.ts'
 import * as commits from './commit.ts'
 import * as comparison from './comparison.ts'
 import { connect, listen, type Sql } from './connection.ts'
@@ -175,9 +175,9 @@ export type Store = {
   leaveJob(id: string, holder: string, problem: string | null): Promise<void>
   jobs(limit: number): Promise<jobs.Job[]>
   /** The next piece of a job for a process. @throws AppError LEASE_LOST: there is no such job any more */
-  claimPiece(request: claims.ClaimRequest): Promise<claims.ClaimAnswer>
+  claimPiece(request: pieces.ClaimRequest): Promise<pieces.ClaimAnswer>
   /** Extends those claims that are still held. */
-  renewClaims(held: readonly claims.Claim[]): Promise<void>
+  renewClaims(held: readonly pieces.Claim[]): Promise<void>
   /** Gives back all that a process holds of a job. */
   returnClaims(jobId: string, holder: string): Promise<void>
 
@@ -266,9 +266,9 @@ export function createStore(url: string): Store & { readonly sql: Sql } {
     jobShare: (id, holder) => jobs.loadShare(sql, id, holder),
     leaveJob: (id, holder, problem) => jobs.leaveJob(sql, id, holder, problem),
     jobs: limit => jobs.listJobs(sql, limit),
-    claimPiece: request => claims.claimPiece(sql, request),
-    renewClaims: held => claims.renewClaims(sql, held),
-    returnClaims: (jobId, holder) => claims.returnClaims(sql, jobId, holder),
+    claimPiece: request => pieces.claimPiece(sql, request),
+    renewClaims: held => pieces.renewClaims(sql, held),
+    returnClaims: (jobId, holder) => pieces.returnClaims(sql, jobId, holder),
     listen: (what, onNotify) => listen(sql, `indexer_${what}`, onNotify),
     story: hash => loadStory(sql, hash),
     totals: () => counts.loadTotals(sql),

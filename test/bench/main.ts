@@ -1,9 +1,9 @@
 /**
- * `npm run bench [-- requests|backfill|native|registry|live …] [--live-minutes N] [--live-blocks N] [--blocks N] [--users N]`, and
+ * `npm run bench [-- requests|backfill|writing|native|registry|live|load …] [--live-minutes N] [--live-blocks N] [--blocks N] [--users N]`, and
  * `npm run bench -- table`
  *
  * Runs workloads one after the other, prints what was measured beside its bar, and keeps it in `results.json`; `table` prints what is
- * kept there. Without a name: all but `live`, which takes the minutes that are given for each transport, and some to warm up. Nothing is asserted: machines are noisy, and this one may be busy. Exit code 1 only where a workload could not be run.
+ * kept there. Without a name: all but `live` and `load`, which take the minutes that are given (`live` for each transport), and some to warm up. Nothing is asserted: machines are noisy, and this one may be busy. Exit code 1 only where a workload could not be run.
  */
 
 import { parseArgs } from 'node:util'
@@ -11,11 +11,13 @@ import { createProgress } from '../../src/ops/progress.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { measureBackfill } from './backfill.ts'
 import { measureLive } from './live.ts'
+import { measureLoad } from './live-load.ts'
 import { measureNative } from './native.ts'
 import { measureRegistry } from './registry.ts'
 import { formatKept, formatRows, keep, load, type Section } from './report.ts'
 import { measureRequests, type Progress } from './requests.ts'
 import { openStage, type Stage } from './stage.ts'
+import { measureWriting } from './writing.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -35,6 +37,8 @@ const users = numberOf('users')
 const turnBlocks = Math.ceil(historyBlocks / 10)
 /** Calls a block can be counted on fewer. */
 const countedBlocks = Math.min(historyBlocks, 2_000)
+/** More of them say nothing else of the writing. */
+const writtenBlocks = Math.min(historyBlocks, 5_000)
 
 function numberOf(name: keyof typeof values): number {
   const number = Number(values[name])
@@ -64,9 +68,11 @@ const WORKLOADS: Readonly<Record<string, (stage: Stage) => Promise<Section>>> = 
   backfill: stage => measureBackfill(stage, { blocks: historyBlocks, progress, tell }),
   native: () => Promise.resolve(measureNative()),
   registry: stage => measureRegistry(stage, { users, blocks: turnBlocks, tell }),
+  writing: stage => measureWriting(stage, { blocks: writtenBlocks, progress }),
   live: stage => measureLive(stage, { minutes: liveMinutes, progress }),
+  load: stage => measureLoad(stage, { minutes: liveMinutes, progress }),
 }
-const BY_DEFAULT = ['requests', 'backfill', 'native', 'registry']
+const BY_DEFAULT = ['requests', 'backfill', 'writing', 'native', 'registry']
 
 if (positionals[0] === 'table') {
   tell(await formatKept())

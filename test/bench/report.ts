@@ -38,6 +38,16 @@ export function atMost(what: string, measured: number, limit: number, unit = '',
   }
 }
 
+/** A row with a lower bar, in whole numbers. */
+export function atLeast(what: string, measured: number, limit: number): Row {
+  return {
+    what,
+    measured: Number.isNaN(measured) ? 'nothing' : Math.round(measured).toLocaleString('en-US'),
+    bar: `≥ ${limit.toLocaleString('en-US')}`,
+    holds: measured >= limit,
+  }
+}
+
 export function plainRow(what: string, measured: string): Row {
   return { what, measured, bar: '', holds: null }
 }

@@ -18,14 +18,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the checkpoint is committed before the rows, in a transaction of its own',
     file: 'src/store/commit.ts',
-    find: `    await holdRegistry(tx, step.registryVersion)
-    await moveCheckpoint(tx, move)
-    await extendWindow(tx, chain.id, step.headers, move.finalizedNumber)`,
-    replace: `    await holdRegistry(tx, step.registryVersion)
-    await inTransaction(sql, async other => {
-      await moveCheckpoint(other, move)
-      await extendWindow(other, chain.id, step.headers, move.finalizedNumber)
-    })`,
+    find: 'await takePlace(tx, step)',
+    replace: 'await inTransaction(sql, other => takePlace(other, step))',
     tests: ['test/store/commit.test.ts'],
   },
   {
@@ -72,12 +66,10 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a writer does not compare its fencing number',
-    file: 'src/store/lease.ts',
-    find: `    for key share\`
-  if (rows.length === 0) {`,
-    replace: `    for key share\`
-  if (rows.length < 0) {`,
-    tests: ['test/store/lease.test.ts', 'test/chain/failover.test.ts'],
+    file: 'src/store/guard.ts',
+    find: 'and holder = ${lease.holder} and fencing = ${lease.fencing} for key share',
+    replace: 'for key share',
+    tests: ['test/store/commit.test.ts', 'test/store/lease.test.ts', 'test/chain/failover.test.ts'],
   },
   {
     name: 'after a start the first block is not compared with the checkpoint',
@@ -97,10 +89,10 @@ const SWEEP_EVERY_BEATS = 1_000_000`,
   },
   {
     name: 'the set of wallets may change between matching and committing',
-    file: 'src/store/registry.ts',
-    find: 'if (Number(row?.version) !== version) {',
-    replace: 'if (Number(row?.version) < version) {',
-    tests: ['test/store/wallets.test.ts'],
+    file: 'src/store/guard.ts',
+    find: 'if (Number(held?.version) !== registryVersion)',
+    replace: 'if (Number(held?.version) < registryVersion)',
+    tests: ['test/store/commit.test.ts', 'test/store/wallets.test.ts'],
   },
   {
     name: 'of two users with one address any is taken for the owner',
@@ -139,7 +131,7 @@ const SWEEP_EVERY_BEATS = 1_000_000`,
   },
   {
     name: 'deriving a row again does not wait for the settling of its block',
-    file: 'src/store/transactions.ts',
+    file: 'src/store/inclusions.ts',
     find: 'where tx_hash = any(${hashes}::text[]) order by tx_hash, chain_id for update`',
     replace: 'where tx_hash = any(${hashes}::text[]) order by tx_hash, chain_id`',
     tests: ['test/store/settle-race.test.ts'],
@@ -342,5 +334,43 @@ const SWEEP_EVERY_BEATS = 1_000_000`,
     find: 'const wallets = piece.wallets.filter(registry.isTracked)',
     replace: 'const wallets = piece.wallets',
     tests: ['test/chain/onboarding.test.ts'],
+  },
+  {
+    name: 'a piece is copied though the application has rows for it',
+    file: 'src/store/fresh.ts',
+    find: `
+      or exists (select 1 from user_transactions where lower(tx_hash) = any($1::text[])) as known`,
+    replace: ' as known',
+    tests: ['test/store/fresh.test.ts'],
+  },
+  {
+    name: 'a piece is copied though another chain has its transactions',
+    file: 'src/store/fresh.ts',
+    find: `exists (select 1 from indexer.inclusions where tx_hash = any($1::text[]))
+      or `,
+    replace: '',
+    tests: ['test/store/fresh.test.ts'],
+  },
+  {
+    name: 'a copy that is refused after its last byte is waited for',
+    file: 'src/store/copy.ts',
+    find: '}).reject = reject',
+    replace: '}).reject ??= reject',
+    tests: ['test/store/copy.test.ts'],
+  },
+  {
+    name: 'two that add to the coverage of a chain do not wait for each other',
+    file: 'src/store/coverage.ts',
+    find: `  await lockCoverage(tx, chainId)
+  const extended`,
+    replace: '  const extended',
+    tests: ['test/store/coverage.test.ts'],
+  },
+  {
+    name: 'a row that was overwritten counts as one that stands as it should',
+    file: 'src/store/transaction-rows.ts',
+    find: '    stored.status === row.status &&',
+    replace: '',
+    tests: ['test/store/sought.test.ts', 'test/store/rewind.test.ts'],
   },
 ]

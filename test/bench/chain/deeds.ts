@@ -1,5 +1,6 @@
 /**
- * What happens in a generated block: about thirty transactions with a hundred transfers of tokens, and who takes part.
+ * What happens in a generated block: about thirty transactions with a hundred transfers of tokens, or as many times more, and who takes
+ * part.
  *
  * Always holds: the same throws give the same deeds; a block is either one in which wallets meet at random, or one of strangers
  * among whom at most one place is a tracked wallet's.
@@ -26,11 +27,12 @@ export type Deed = {
 export const PLACES = ['receives tokens', 'sends tokens', 'receives value', 'sends a transaction'] as const
 export type Place = (typeof PLACES)[number]
 
+/** Of a block of thirty transactions; one besides is reverted. */
 const NATIVE_DEEDS = 8
 const TRANSFER_DEEDS = 10
 const ROUTER_DEEDS = 11
-const TOKEN_TRANSFERS = 100
-const ROUTED_TRANSFERS = TOKEN_TRANSFERS - TRANSFER_DEEDS
+const ROUTED_TRANSFERS = 90
+export const USUAL_TRANSACTIONS = NATIVE_DEEDS + TRANSFER_DEEDS + ROUTER_DEEDS + 1
 const VALUE_BITS = 62
 const AMOUNT_BITS = 80
 const TRANSFER_SELECTOR = 'a9059cbb'
@@ -39,8 +41,18 @@ const MIN_ROUTE_WORDS = 8
 const MAX_ROUTE_WORDS = 40
 const WORD_BITS = 256
 
-/** A block in which each party is one of these wallets. */
-export function throwDeeds(dice: Dice, { tokens, routers }: Cast, wallets: readonly Address[]): Deed[] {
+/** A block of so many transactions in which each party is one of these wallets. */
+export function throwDeeds(
+  dice: Dice,
+  { tokens, routers }: Cast,
+  wallets: readonly Address[],
+  transactions = USUAL_TRANSACTIONS,
+): Deed[] {
+  const times = transactions / USUAL_TRANSACTIONS
+  const natives = Math.round(NATIVE_DEEDS * times)
+  const transfers = Math.round(TRANSFER_DEEDS * times)
+  const routes = transactions - natives - transfers - 1
+  const routed = Math.round(ROUTED_TRANSFERS * times)
   const move = (): Move => ({
     token: dice.pick(tokens).address,
     from: dice.pick(wallets),
@@ -62,14 +74,14 @@ export function throwDeeds(dice: Dice, { tokens, routers }: Cast, wallets: reado
     from: dice.pick(wallets),
     to: dice.pick(routers),
     input: routeInput(dice),
-    moves: Array.from({ length: shareOf(ROUTED_TRANSFERS, ROUTER_DEEDS, index) }, move),
+    moves: Array.from({ length: shareOf(routed, routes, index) }, move),
     hasOwnLog: true,
   })
   const reverted = (): Deed => ({ ...transfer(), failed: true, moves: [] })
   return dice.shuffle([
-    ...Array.from({ length: NATIVE_DEEDS }, native),
-    ...Array.from({ length: TRANSFER_DEEDS }, transfer),
-    ...Array.from({ length: ROUTER_DEEDS }, (_, index) => route(index)),
+    ...Array.from({ length: natives }, native),
+    ...Array.from({ length: transfers }, transfer),
+    ...Array.from({ length: routes }, (_, index) => route(index)),
     reverted(),
   ])
 }

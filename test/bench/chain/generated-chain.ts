@@ -9,7 +9,7 @@
 import { createDice } from '../../../src/demo/dice.ts'
 import type { Hash } from '../../../src/core/types.ts'
 import { type Cast, type CastSpec, createCast, hexFrom } from './cast.ts'
-import { PLACES, placeWallet, throwDeeds } from './deeds.ts'
+import { PLACES, placeWallet, throwDeeds, USUAL_TRANSACTIONS } from './deeds.ts'
 import { mix, unmix } from './mix.ts'
 import { type Mould, pourMould } from './mould.ts'
 import { createFilling, type Filling, setSlot, SLOT } from './sheet.ts'
@@ -28,6 +28,8 @@ export type ChainSpec = CastSpec & {
   /** Of the chain's time: a block and its timestamp (Unix seconds). */
   readonly anchor: { readonly height: number; readonly seconds: number }
   readonly blockSeconds: number
+  /** Of each block; absent: about thirty. */
+  readonly transactions?: number
 }
 
 export type GeneratedChain = {
@@ -46,6 +48,8 @@ export type GeneratedChain = {
 }
 
 const MOULDS = 48
+/** Of larger blocks there are fewer. */
+const MIN_MOULDS = 4
 const FRONT_DIGITS = 8
 /** Words of the dice, so that one choice says nothing of another. */
 const CHOICE_SALT = 0x5bd1_e995
@@ -111,9 +115,11 @@ type Moulds = { readonly plain: readonly Mould[]; readonly concerned: readonly M
 function pourMoulds(spec: ChainSpec, cast: Cast, seed: string, blockTail: string): Moulds {
   const dice = createDice(spec.seed)
   const isCrowd = spec.concerns === 'crowd'
+  const size = spec.transactions ?? USUAL_TRANSACTIONS
+  const count = Math.max(Math.floor((MOULDS * USUAL_TRANSACTIONS) / size), MIN_MOULDS)
   const pour = (kind: string, index: number) => {
     const wallets = isCrowd ? cast.wallets : cast.strangers
-    const deeds = throwDeeds(dice, cast, wallets)
+    const deeds = throwDeeds(dice, cast, wallets, size)
     const place = PLACES[index % PLACES.length]
     const own =
       kind === 'concerned' && !isCrowd && place !== undefined
@@ -122,8 +128,8 @@ function pourMoulds(spec: ChainSpec, cast: Cast, seed: string, blockTail: string
     return pourMould(own, { chainId: spec.chainId, blockTail, words: [seed, kind, index] })
   }
   return {
-    plain: isCrowd ? [] : Array.from({ length: MOULDS }, (_, index) => pour('plain', index)),
-    concerned: Array.from({ length: MOULDS }, (_, index) => pour('concerned', index)),
+    plain: isCrowd ? [] : Array.from({ length: count }, (_, index) => pour('plain', index)),
+    concerned: Array.from({ length: count }, (_, index) => pour('concerned', index)),
   }
 }
 
