@@ -90,8 +90,8 @@ const SWEEP_EVERY_BEATS = 1_000_000`,
   {
     name: 'the set of wallets may change between matching and committing',
     file: 'src/store/guard.ts',
-    find: 'if (Number(held?.version) !== registryVersion)',
-    replace: 'if (Number(held?.version) < registryVersion)',
+    find: 'if (Number(held.version) !== registryVersion)',
+    replace: 'if (Number(held.version) < registryVersion)',
     tests: ['test/store/commit.test.ts', 'test/store/wallets.test.ts'],
   },
   {
