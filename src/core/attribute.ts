@@ -75,18 +75,25 @@ export function transactionFacts(
 ): TransactionFacts[] {
   const byHash = Map.groupBy(rows, row => row.transactionHash)
   const facts: TransactionFacts[] = []
-  for (const transaction of block.transactions) {
+  for (const [place, transaction] of block.transactions.entries()) {
     const own = byHash.get(transaction.hash)
     // Also where only watched wallets take part: one of them may be a user's tomorrow.
     if (own === undefined && !isSought(transaction.hash)) continue
     const summaries = summarizeUsers(own ?? [], transaction.from, chain, ownerOf)
-    facts.push({ inclusion: inclusionOf(block, transaction, chain, own ?? []), summaries })
+    facts.push({ inclusion: inclusionOf(block, place, transaction, chain, own ?? []), summaries })
   }
   return facts
 }
 
-function inclusionOf(block: Block, transaction: Transaction, chain: Chain, rows: readonly ActivityRow[]): Inclusion {
-  const receipt = block.receipts[transaction.index]
+/** @param place of the transaction in what there is of the block, which may be less than its index */
+function inclusionOf(
+  block: Block,
+  place: number,
+  transaction: Transaction,
+  chain: Chain,
+  rows: readonly ActivityRow[],
+): Inclusion {
+  const receipt = block.receipts[place]
   return {
     transactionHash: transaction.hash,
     chainId: chain.id,

@@ -73,7 +73,7 @@ export type Receipt = {
 
 /**
  * A block whose parts were checked to belong together (`validate.ts`); receipts[i] is that of transactions[i], or holds at least its
- * logs.
+ * logs. Of history it may hold only the transactions that concern somebody (`sieve.ts`): then an index is more than a place.
  */
 export type Block = Header & {
   readonly transactions: readonly Transaction[]

@@ -15,7 +15,7 @@ const EMPTY_BLOOM = /^0x0*$/
  * The root of a trie without entries: keccak256(rlp('')) (Yellow Paper, appendix D). The genesis block of Hardhat has keccak256('')
  * for it, the hash of nothing, which is the root of no trie.
  */
-const EMPTY_ROOTS: ReadonlySet<Hash> = new Set([
+export const EMPTY_ROOTS: ReadonlySet<Hash> = new Set([
   '0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421',
   '0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470',
 ])
@@ -117,6 +117,10 @@ export function addReceipt(block: Block, receipt: RawReceipt, index: number): Va
   return { ok: true, block: { ...block, receipts: block.receipts.with(index, { ...receipt, logs: known }) } }
 }
 
+export function isEmptyBloom(bloom: string): boolean {
+  return EMPTY_BLOOM.test(bloom)
+}
+
 function bare({ logsBloom: _bloom, transactionsRoot: _root, ...rest }: RawBlock) {
   return rest
 }
@@ -148,8 +152,8 @@ function problemOfReceipts(block: RawBlock, receipts: readonly RawReceipt[]): st
     logCount += receipt.logs.length
   }
   // Only an unfiltered question proves a lie by the bloom (EIP-234 says nothing of it; the Yellow Paper defines it as the union).
-  if (logCount === 0 && !EMPTY_BLOOM.test(block.logsBloom)) return 'the header promises logs and the receipts have none'
-  if (logCount > 0 && EMPTY_BLOOM.test(block.logsBloom)) return 'the receipts have logs and the header promises none'
+  if (logCount === 0 && !isEmptyBloom(block.logsBloom)) return 'the header promises logs and the receipts have none'
+  if (logCount > 0 && isEmptyBloom(block.logsBloom)) return 'the receipts have logs and the header promises none'
   return null
 }
 

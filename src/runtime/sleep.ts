@@ -24,6 +24,12 @@ export async function sleepIdly(ms: number): Promise<void> {
   await wait(ms, undefined, { ref: false })
 }
 
+/** Calls back once, unless it is called off in time. @returns calls it off */
+export function deadline(ms: number, onPassed: () => void): () => void {
+  const timer = setTimeout(onPassed, ms)
+  return () => clearTimeout(timer)
+}
+
 /** What the work gives, or null when it takes longer; the work goes on. Throws what the work throws. */
 export async function within<T>(ms: number, work: Promise<T>): Promise<T | null> {
   const answered = new AbortController()

@@ -22,7 +22,7 @@ import {
 import { AppError } from '../errors.ts'
 import type { Endpoint } from './endpoint.ts'
 import { EndpointFailure } from './failure.ts'
-import { parseBlock, parseHeader, parsePlacedLogs, parseReceipt, parseReceipts } from './parse.ts'
+import { parseBlock, parseHeader, parsePlacedLogs, parseReceipt, parseReceipts, readList } from './parse.ts'
 import { type Asker, LackingBlock } from './pool.ts'
 import { proveBlock } from './verification/prove.ts'
 
@@ -73,12 +73,6 @@ export async function askNewest(
   return { head, next: await joinAndProve(asker, next, block, await askReceipts(asker, next), terms) }
 }
 
-/** The receipts of a block that is known from elsewhere. */
-export async function completeBlock(asker: Asker, block: BlockAnswer, terms: BlockTerms): Promise<Block> {
-  const { number } = block.parsed
-  return joinAndProve(asker, number, block, await askReceipts(asker, number), terms)
-}
-
 /** One receipt, of a transaction that is known to be in a block. */
 export async function askReceipt({ endpoint, request }: Asker, hash: Hash, blockNumber: number): Promise<RawReceipt> {
   const answer = await request('eth_getTransactionReceipt', [hash])
@@ -88,19 +82,25 @@ export async function askReceipt({ endpoint, request }: Asker, hash: Hash, block
 
 /** A block as it was told, and as it was read. */
 export type BlockAnswer = { readonly told: unknown; readonly parsed: RawBlock }
-type ReceiptAnswer = { readonly told: readonly unknown[]; readonly parsed: readonly RawReceipt[] }
 
-/** `eth_getBlockByNumber` with transactions; null: not there. */
+/** `eth_getBlockByNumber` with transactions, as it was told. @throws LackingBlock */
+export async function askToldBlock({ endpoint, request }: Asker, number: number): Promise<unknown> {
+  const told = await request('eth_getBlockByNumber', [numberToHex(number), true])
+  if (told === null) throw new LackingBlock(endpoint, number, 'block')
+  return told
+}
+
+/** The same, read; null: not there. */
 export async function askRawBlock({ request }: Asker, number: number): Promise<BlockAnswer | null> {
   const told = await request('eth_getBlockByNumber', [numberToHex(number), true])
   return told === null ? null : { told, parsed: await parseBlock(told) }
 }
 
-async function joinAndProve(
+export async function joinAndProve(
   asker: Asker,
   number: number,
   block: BlockAnswer,
-  byBlock: ReceiptAnswer | null,
+  byBlock: readonly unknown[] | null,
   { level, believesUnproved, interest }: BlockTerms,
 ): Promise<Block> {
   const { endpoint } = asker
@@ -109,13 +109,14 @@ async function joinAndProve(
     if (joined !== null) return joined
   }
   const receipts = byBlock ?? (await askReceiptsOneByOne(asker, block.parsed))
-  let validated = joinBlock(number, block.parsed, receipts.parsed)
+  const parsed = parseReceipts(receipts)
+  let validated = joinBlock(number, block.parsed, parsed)
   // Some number the logs of each receipt anew: EthereumJS in the receipts of a block, Ganache in every receipt.
   if (!validated.ok && validated.isMisnumbered)
-    validated = joinBlock(number, block.parsed, await renumber(asker, block.parsed.hash, receipts.parsed))
+    validated = joinBlock(number, block.parsed, await renumber(asker, block.parsed.hash, parsed))
   const joined = believe(endpoint, number, validated)
   if (level === 'basic') return joined
-  const proof = await proveBlock(block.told, receipts.told)
+  const proof = await proveBlock(block.told, receipts)
   if (proof.kind === 'wrong') throw inconsistent(endpoint, proof.problem, number)
   if (proof.kind === 'newer' && !believesUnproved(proof.reason, endpoint))
     throw inconsistent(endpoint, `${proof.reason}, and no other endpoint says so yet`, number)
@@ -162,14 +163,14 @@ export function believe(endpoint: Endpoint, number: number, validated: Validated
 }
 
 /** null where the endpoint has no such method. */
-async function askReceipts({ endpoint, request }: Asker, number: number): Promise<ReceiptAnswer | null> {
+export async function askReceipts({ endpoint, request }: Asker, number: number): Promise<readonly unknown[] | null> {
   if (!endpoint.abilities.may('blockReceipts')) return null
   try {
     const told = await request('eth_getBlockReceipts', [numberToHex(number)])
     if (told === null) throw new LackingBlock(endpoint, number, 'the receipts of block')
-    const parsed = parseReceipts(told)
+    const receipts = readList(told, 'receipts')
     endpoint.abilities.note('blockReceipts', true)
-    return { told: told as unknown[], parsed }
+    return receipts
   } catch (error) {
     if (!(error instanceof EndpointFailure) || error.kind !== 'unsupported') throw error
     endpoint.abilities.note('blockReceipts', false)
@@ -177,8 +178,8 @@ async function askReceipts({ endpoint, request }: Asker, number: number): Promis
   }
 }
 
-async function askReceiptsOneByOne(asker: Asker, { number, transactions }: RawBlock): Promise<ReceiptAnswer> {
-  const told = await pMap(
+function askReceiptsOneByOne(asker: Asker, { number, transactions }: RawBlock): Promise<unknown[]> {
+  return pMap(
     transactions,
     async ({ hash }) => {
       const answer = await asker.request('eth_getTransactionReceipt', [hash])
@@ -187,7 +188,6 @@ async function askReceiptsOneByOne(asker: Asker, { number, transactions }: RawBl
     },
     { concurrency: RECEIPTS_AT_ONCE },
   )
-  return { told, parsed: told.map(parseReceipt) }
 }
 
 export function inconsistent(endpoint: Endpoint, problem: string, block?: number): AppError {

@@ -1,10 +1,10 @@
 /**
- * One JSON-RPC endpoint: a viem transport behind a limiter, how it has behaved, and what it can do.
+ * One JSON-RPC endpoint: a connection behind a limiter, how it has behaved, and what it can do.
  *
  * Retries are not made here: an endpoint answers once or fails with a kind, and the pool decides where to ask next.
  */
 
-import { http, webSocket } from 'viem'
+import { webSocket } from 'viem'
 import type { Priority } from '../core/budget.ts'
 import { initialLogRange, type LogRange } from '../core/log-range.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -12,6 +12,7 @@ import { within } from '../runtime/sleep.ts'
 import { type Abilities, createAbilities } from './abilities.ts'
 import type { Budget } from './budget.ts'
 import { asksForRest, describeFailure, EndpointFailure, gaveNoAnswer } from './failure.ts'
+import { createHttpClient } from './http.ts'
 import { createLimiter, type Limiter } from './limiter.ts'
 import type { EndpointHealth } from './source.ts'
 import { createStanding, type StandingOf } from './standing.ts'
@@ -63,7 +64,7 @@ export type Endpoint = {
     onEnd: () => void,
   ): Promise<() => Promise<void>>
   /** Lets a websocket go that is deaf; the next question opens another. */
-  reset(): void
+  readonly reset: () => void
   /** @param newest the newest block that any endpoint of the chain showed lately */
   health(newest: number): EndpointHealth
   close(): Promise<void>
@@ -130,7 +131,7 @@ export function createEndpoint(options: EndpointOptions, clock: Clock): Endpoint
     reset: wire.drop,
     health: newest => healthOf(endpoint, budget, newest, { requests, errors }),
     async close() {
-      wire.drop()
+      await wire.close()
       // A database that is away must not keep the process from ending; a few requests are then not counted.
       await within(GOODBYE_MS, budget.flush())
     },
@@ -166,22 +167,33 @@ function healthOf(
   }
 }
 
-/** Error pages call themselves JSON; viem then loses their status, which says more than they do. */
-async function fetchHonestly(...request: Parameters<typeof fetch>): Promise<Response> {
-  const response = await fetch(...request)
-  if (response.ok) return response
-  const headers = new Headers(response.headers)
-  headers.delete('content-type')
-  return new Response(response.body, { status: response.status, statusText: response.statusText, headers })
+/** HTTP, or a websocket of viem's that is opened anew when it closed. */
+function openWire(url: string, timeoutMs: number): Wire {
+  return /^wss?:/i.test(url) ? openSocket(url, timeoutMs) : openHttp(url, timeoutMs)
 }
 
-/** A viem transport: HTTP, or a websocket that is opened anew when it closed. */
-function openWire(url: string, timeoutMs: number) {
-  const isSocket = /^wss?:/i.test(url)
-  const options = { retryCount: 0, timeout: timeoutMs }
-  const transport = isSocket
-    ? webSocket(url, { ...options, reconnect: false })({})
-    : http(url, { ...options, maxResponseBodySize: MAX_RESPONSE_BYTES, fetchFn: fetchHonestly })({})
+type Wire = Pick<Endpoint, 'isSocket' | 'subscribe'> & {
+  request(method: string, params: readonly unknown[]): Promise<unknown>
+  /** Lets go what is open; the next question opens it anew. */
+  readonly drop: () => void
+  close(): Promise<void>
+}
+
+function openHttp(url: string, timeoutMs: number): Wire {
+  const client = createHttpClient(url, { timeoutMs, maxBytes: MAX_RESPONSE_BYTES })
+  return {
+    isSocket: false,
+    request: (method, params) => client.request(method, params),
+    close: () => client.close(),
+    drop: () => undefined,
+    async subscribe() {
+      throw new Error('Nothing can be subscribed to over HTTP.')
+    },
+  }
+}
+
+function openSocket(url: string, timeoutMs: number): Wire {
+  const transport = webSocket(url, { retryCount: 0, timeout: timeoutMs, reconnect: false })({})
   const send = transport.request as unknown as Request
   let client: SocketClient | null = null
 
@@ -192,7 +204,6 @@ function openWire(url: string, timeoutMs: number) {
     dropped?.close()
   }
   const open = async () => {
-    if (!isSocket) return
     if (client !== null && client.socket.readyState !== WebSocket.OPEN) drop()
     const { getRpcClient } = transport.value as unknown as { getRpcClient: () => Promise<SocketClient> }
     // A server may accept a connection and never say a word.
@@ -201,23 +212,22 @@ function openWire(url: string, timeoutMs: number) {
     client = opened
   }
   return {
-    isSocket,
+    isSocket: true,
     drop,
-    async request(method: string, params: readonly unknown[]): Promise<unknown> {
+    async request(method, params) {
       await open()
       return send({ method, params })
     },
-    async subscribe(
-      params: readonly unknown[],
-      onData: (data: unknown) => void,
-      onEnd: () => void,
-    ): Promise<() => Promise<void>> {
+    async subscribe(params, onData, onEnd) {
       await open()
       const { subscribe } = transport.value as unknown as { subscribe: Subscribe }
       const { unsubscribe } = await subscribe({ params, onData: ({ result }) => onData(result), onError: onEnd })
       return async () => {
         await unsubscribe()
       }
+    },
+    async close() {
+      drop()
     },
   }
 }

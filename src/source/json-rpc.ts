@@ -3,6 +3,7 @@
  */
 
 import { numberToHex } from 'viem/utils'
+import { EntryBits } from '../core/bloom.ts'
 import type { Priority } from '../core/budget.ts'
 import type { Verification } from '../core/chain.ts'
 import type { Address, Header, Hex } from '../core/types.ts'
@@ -62,7 +63,8 @@ export function createJsonRpcSource(options: SourceOptions): Source {
   const { chainId, clock = systemClock } = options
   const endpoints = openEndpoints(options, clock)
   const pool = createPool(chainId, endpoints, clock)
-  return sourceOf(pool, createStates(pool), termsOf(options), clock, options, 'live')
+  const states = createStates(pool)
+  return sourceOf({ pool, states, terms: termsOf(options), clock, options, bits: new EntryBits() }, 'live')
 }
 
 function openEndpoints(options: SourceOptions, clock: Clock): Endpoint[] {
@@ -110,14 +112,17 @@ function termsOf({ verification = 'basic', urls, onTrouble }: SourceOptions): Bl
   }
 }
 
-function sourceOf(
-  pool: Pool,
-  states: States,
-  terms: BlockTerms,
-  clock: Clock,
-  options: SourceOptions,
-  priority: Priority,
-): Source {
+type Parts = {
+  readonly pool: Pool
+  readonly states: States
+  readonly terms: BlockTerms
+  readonly clock: Clock
+  readonly options: SourceOptions
+  readonly bits: EntryBits
+}
+
+function sourceOf(parts: Parts, priority: Priority): Source {
+  const { pool, states, terms, clock, options, bits } = parts
   const { endpoints } = pool
   const ask = <T>(work: (asker: Asker) => Promise<T>, signal: AbortSignal, more: object = {}) =>
     pool.attempt(work, { signal, priority, ...more })
@@ -140,8 +145,8 @@ function sourceOf(
     tag: (tag, below, signal) => ask(asker => askTag(asker, tag, below), signal, { needs: 'tags' }),
     block: (number, signal, interest) =>
       ask(asker => askBlock(asker, number, { ...terms, interest: interest ?? null }), signal, { height: number }),
-    history: (range, interest, signal) =>
-      askHistory(range, interest, { pool, clock, terms, question: { signal, priority } }),
+    history: (range, interest, way, signal) =>
+      askHistory(range, interest, way, { pool, clock, terms, bits, question: { signal, priority } }),
     blocksNaming: (range, wanted, signal) =>
       askNamedBlocks(range, wanted, { pool, clock, terms, question: { signal, priority } }),
     locate: (hash, signal) =>
@@ -165,7 +170,7 @@ function sourceOf(
     call: (to, data, blockNumber, signal) =>
       ask(asker => askCall(asker, to, data, blockNumber), signal, { needs: 'archive' }),
     watchAbilities: (onKnown, signal) => watchAbilities(pool, onKnown, signal),
-    inBackground: () => sourceOf(pool, states, terms, clock, options, 'backfill'),
+    inBackground: () => sourceOf(parts, 'backfill'),
     health: () => endpoints.map(endpoint => endpoint.health(newestHead(endpoints))),
     async close() {
       await Promise.all(endpoints.map(endpoint => endpoint.close()))

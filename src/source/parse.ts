@@ -7,18 +7,30 @@
  */
 
 import type { PendingTransaction } from '../core/pending.ts'
-import type { Address, Hash, Header, Hex, Log } from '../core/types.ts'
+import type { Authorization, Hash, Header, Hex, Log } from '../core/types.ts'
 import type { PlacedLog, RawBlock, RawReceipt } from '../core/validate.ts'
-import { AppError } from '../errors.ts'
 import { type RawAuthorization, recoverAuthority } from './authorization.ts'
+import {
+  address,
+  bad,
+  bytes,
+  bytesOf,
+  checked,
+  type Fields,
+  fieldsOf,
+  HASH,
+  hash,
+  integer,
+  isFields,
+  isGiven,
+  list,
+  optionalAddress,
+  optionalList,
+  QUANTITY,
+  quantity,
+  quantityOf,
+} from './fields.ts'
 import type { Location } from './source.ts'
-
-type Fields = Readonly<Record<string, unknown>>
-
-const HASH = /^0x[0-9a-f]{64}$/
-const ADDRESS = /^0x[0-9a-f]{40}$/
-const QUANTITY = /^0x[0-9a-f]{1,64}$/
-const BYTES = /^0x(?:[0-9a-f]{2})*$/
 
 const MAX_CLIENT_LENGTH = 80
 
@@ -50,14 +62,26 @@ async function parseTransaction(answer: unknown): Promise<RawBlock['transactions
     index: integer(transaction, 'transactionIndex'),
     from: address(transaction, 'from'),
     to: optionalAddress(transaction, 'to'),
+    ...(await parseContent(transaction)),
+  }
+}
+
+/** What a transaction does, apart from who takes part and where it stands. */
+export async function parseContent(transaction: Fields) {
+  return {
     value: quantity(transaction, 'value'),
     input: bytes(transaction, 'input'),
     nonce: integer(transaction, 'nonce'),
     gas: quantity(transaction, 'gas'),
-    authorizations: await Promise.all(
-      optionalList(transaction, 'authorizationList').map(entry => recoverAuthority(parseAuthorization(entry))),
-    ),
+    authorizations: isGiven(transaction['authorizationList']) ? await parseAuthorizations(transaction) : [],
   }
+}
+
+/** The authorizations of a transaction, each with whoever signed it. */
+export function parseAuthorizations(transaction: Fields): Promise<Authorization[]> {
+  return Promise.all(
+    optionalList(transaction, 'authorizationList').map(async entry => recoverAuthority(parseAuthorization(entry))),
+  )
 }
 
 function parseAuthorization(answer: unknown): RawAuthorization {
@@ -75,8 +99,13 @@ function parseAuthorization(answer: unknown): RawAuthorization {
 
 /** `eth_getBlockReceipts(n)`, or the receipts of its transactions one by one. */
 export function parseReceipts(answer: unknown): RawReceipt[] {
-  if (!Array.isArray(answer)) throw bad('receipts', 'a list', answer)
-  return answer.map(entry => parseReceipt(entry))
+  return readList(answer, 'receipts').map(entry => parseReceipt(entry))
+}
+
+/** An answer that is a list; its entries are still to be looked at. */
+export function readList(answer: unknown, name: string): readonly unknown[] {
+  if (!Array.isArray(answer)) throw bad(name, 'a list', answer)
+  return answer
 }
 
 export function parseReceipt(answer: unknown): RawReceipt {
@@ -86,11 +115,18 @@ export function parseReceipt(answer: unknown): RawReceipt {
     transactionHash: hash(receipt, 'transactionHash'),
     transactionIndex: integer(receipt, 'transactionIndex'),
     blockHash: hash(receipt, 'blockHash'),
+    ...parseOutcome(receipt),
+    logs: logs.map(parseLog),
+    logBlockHashes: logs.map(log => hash(log, 'blockHash')),
+  }
+}
+
+/** How a transaction ended, apart from its logs. */
+export function parseOutcome(receipt: Fields) {
+  return {
     succeeded: outcome(receipt),
     gasUsed: quantity(receipt, 'gasUsed'),
     contractAddress: optionalAddress(receipt, 'contractAddress'),
-    logs: logs.map(parseLog),
-    logBlockHashes: logs.map(log => hash(log, 'blockHash')),
   }
 }
 
@@ -115,17 +151,21 @@ function parseLog(log: Fields): Log {
 
 /** `eth_getLogs`. */
 export function parsePlacedLogs(answer: unknown): PlacedLog[] {
-  if (!Array.isArray(answer)) throw bad('logs', 'a list', answer)
-  return answer.map(entry => {
+  return readList(answer, 'logs').map(entry => {
     const log = fieldsOf(entry, 'log')
     return {
       ...parseLog(log),
-      blockNumber: integer(log, 'blockNumber'),
+      blockNumber: parseBlockNumber(log),
       blockHash: hash(log, 'blockHash'),
       transactionHash: hash(log, 'transactionHash'),
       transactionIndex: integer(log, 'transactionIndex'),
     }
   })
+}
+
+/** Of a log: the block that it says it is in. */
+export function parseBlockNumber(log: unknown): number {
+  return integer(fieldsOf(log, 'log'), 'blockNumber')
 }
 
 /** `web3_clientVersion`: free text, which is shown; so it is cleaned and cut. */
@@ -162,8 +202,7 @@ export function parsePending(answer: unknown): PendingTransaction | null {
 
 /** `eth_getFilterChanges`: hashes or bodies, each still to be looked at. */
 export function parseChanges(answer: unknown): readonly unknown[] {
-  if (!Array.isArray(answer)) throw bad('changes', 'a list', answer)
-  return answer
+  return readList(answer, 'changes')
 }
 
 /** What waits according to `txpool_content`, by sender and nonce; each still to be looked at. Erigon alone has `baseFee`. */
@@ -193,75 +232,9 @@ export function parseBareHash(value: unknown): Hash | null {
 }
 
 export function parseQuantity(answer: unknown, name: string): bigint {
-  return BigInt(checked(answer, name, QUANTITY, 'a hex quantity'))
+  return quantityOf(answer, name)
 }
 
 export function parseBytes(answer: unknown, name: string): Hex {
-  return checked(answer, name, BYTES, 'hex bytes')
-}
-
-// ── Fields ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-function fieldsOf(answer: unknown, name: string): Fields {
-  if (!isFields(answer)) throw bad(name, 'an object', answer)
-  return answer
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function list(fields: Fields, name: string): readonly unknown[] {
-  const value = fields[name]
-  if (!Array.isArray(value)) throw bad(name, 'a list', value)
-  return value
-}
-
-function optionalList(fields: Fields, name: string): readonly unknown[] {
-  return fields[name] === undefined || fields[name] === null ? [] : list(fields, name)
-}
-
-function checked(value: unknown, name: string, pattern: RegExp, expected: string): Hex {
-  if (typeof value !== 'string') throw bad(name, expected, value)
-  // Answers are nearly always lower case already; the pattern is tried first because making a copy costs more.
-  if (pattern.test(value)) return value as Hex
-  const lower = value.toLowerCase()
-  if (pattern.test(lower)) return lower as Hex
-  throw bad(name, expected, value)
-}
-
-function hash(fields: Fields, name: string): Hash {
-  return checked(fields[name], name, HASH, '32 bytes of hex')
-}
-
-function address(fields: Fields, name: string): Address {
-  return checked(fields[name], name, ADDRESS, '20 bytes of hex')
-}
-
-function optionalAddress(fields: Fields, name: string): Address | null {
-  return fields[name] === null || fields[name] === undefined ? null : address(fields, name)
-}
-
-function bytes(fields: Fields, name: string): Hex {
-  return checked(fields[name], name, BYTES, 'hex bytes')
-}
-
-function quantity(fields: Fields, name: string): bigint {
-  return parseQuantity(fields[name], name)
-}
-
-function integer(fields: Fields, name: string): number {
-  const value = Number(checked(fields[name], name, QUANTITY, 'a hex quantity'))
-  if (!Number.isSafeInteger(value)) throw bad(name, 'a number below 2^53', fields[name])
-  return value
-}
-
-function bad(field: string, expected: string, value: unknown): AppError {
-  return new AppError('RPC_BAD_RESPONSE', `The node's answer has no valid ${field}.`, {
-    facts: {
-      expected,
-      got: value === null ? 'null' : Array.isArray(value) ? `a list of ${value.length}` : typeof value,
-    },
-    hint: 'Another endpoint is asked; if this stays, the node is no Ethereum execution node.',
-  })
+  return bytesOf(answer, name)
 }

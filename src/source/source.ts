@@ -62,10 +62,13 @@ export type Source = {
   block(number: number, signal: AbortSignal, interest?: Interest): Promise<Block>
 
   /**
-   * The blocks of a range, in order, at the lowest cost: receipts only of transactions that interest and of whose outcome no log tells
-   * (`core/interest.ts`). All else is as in `block`. For blocks that are final: the parts are asked one after the other.
+   * The blocks of a range, in order, each checked as in `block`, and then without the transactions that concern nobody
+   * (`core/sieve.ts`). Of those that do, the outcome is known where it matters (`core/interest.ts`). For blocks that are final: the
+   * parts are asked one after the other.
+   *
+   * @param way what costs less, where an endpoint offers both
    */
-  history(range: Range, interest: Interest, signal: AbortSignal): Promise<Block[]>
+  history(range: Range, interest: Interest, way: HistoryWay, signal: AbortSignal): Promise<Block[]>
 
   /**
    * The blocks of a range in which a log names some wallets, ascending: found by filtered questions, so they may be too many or, where
@@ -146,6 +149,12 @@ export type Source = {
 
   close(): Promise<void>
 }
+
+/**
+ * `logs`: a block, its part of a question for the logs of many, and a receipt where no log tells an outcome that matters. `receipts`: a
+ * block and all its receipts.
+ */
+export type HistoryWay = 'logs' | 'receipts'
 
 export type HeadWatcher = {
   /** A websocket that tells nothing for so long is taken for deaf and opened anew. */

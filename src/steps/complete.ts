@@ -6,23 +6,26 @@
  */
 
 import pMap from 'p-map'
-import { type Interest, openOutcomes } from '../core/interest.ts'
+import { type Interest, openOutcomes, ruledBy } from '../core/interest.ts'
 import type { Address, Block, Hash } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import type { Source } from '../source/source.ts'
 import type { ChainContext } from './context.ts'
 
 const BLOCKS_AT_ONCE = 8
+const ADDRESS_DIGITS = 40
 
 /** @param only these wallets; null: the whole tracked set */
 export function interestIn(
-  { registry }: ChainContext,
+  { chain, registry }: Pick<ChainContext, 'chain' | 'registry'>,
   sought: ReadonlySet<Hash>,
   only: ReadonlySet<Address> | null = null,
 ): Interest {
   return {
     wallet: only === null ? registry.isTracked : address => only.has(address),
+    walletAt: only === null ? registry.tracksAt : (text, at) => only.has(`0x${text.slice(at, at + ADDRESS_DIGITS)}`),
     transaction: hash => sought.has(hash),
+    isRuled: ruledBy(chain.rules),
   }
 }
 

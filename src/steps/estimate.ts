@@ -5,32 +5,30 @@
 import pMap from 'p-map'
 import { remainingToday, startOfDay } from '../core/budget.ts'
 import { type BackfillCost, estimateBackfill } from '../core/estimate.ts'
-import { needsReceipts } from '../core/interest.ts'
 import { countBlocks, type Ranges } from '../core/range.ts'
+import { needsReceipts } from '../core/sieve.ts'
 import type { Address } from '../core/types.ts'
+import { interestIn } from './complete.ts'
 import type { ChainContext } from './context.ts'
 
 const SAMPLES = 8
 /** Less than this is done before its cost is known. */
 const MIN_BLOCKS = 500
 /** What a piece asks for at once, and what there is of it at a time. */
-const LOG_BLOCKS = 50
+const LOG_BLOCKS = 40
 const AT_ONCE = 16
 
 /** null: too little to be worth a look. @throws AppError if the node can't be asked */
 export async function estimateCost(
-  { chain, source, registry, clock }: ChainContext,
+  context: ChainContext,
   missing: Ranges,
   wallets: readonly Address[] | null,
   signal: AbortSignal,
 ): Promise<BackfillCost | null> {
   const blocks = countBlocks(missing)
   if (blocks < MIN_BLOCKS) return null
-  const only = wallets === null ? null : new Set(wallets)
-  const interest = {
-    wallet: only === null ? registry.isTracked : (address: Address) => only.has(address),
-    transaction: () => false,
-  }
+  const { chain, source, clock } = context
+  const interest = interestIn(context, new Set(), wallets === null ? null : new Set(wallets))
   const background = source.inBackground()
   const places = Array.from({ length: SAMPLES }, (_, index) => Math.floor(((index + 0.5) / SAMPLES) * blocks))
   const looked = await pMap(places, async place => background.block(blockAt(missing, place), signal), {

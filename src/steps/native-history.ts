@@ -5,6 +5,7 @@
  * Nothing is written: whoever is stopped begins again.
  */
 
+import { interestOf } from '../core/interest.ts'
 import pMap from 'p-map'
 import { type Answer, codeKindOf, type Findings, type Question, searchNativeHistory } from '../core/native-history.ts'
 import type { AccountState } from '../core/native-history-explain.ts'
@@ -108,7 +109,7 @@ async function ask(source: Source, wallet: Address, { of, block }: Question, sig
 
 /** Whether a block holds a transaction from the wallet, or an authorization that it signed: for what it was, and whether it counted. */
 async function hasSigned(source: Source, wallet: Address, number: number, signal: AbortSignal): Promise<boolean> {
-  const nobody = { wallet: () => false, transaction: () => false }
+  const nobody = interestOf({ wallet: () => false, transaction: () => false })
   const { transactions } = await source.block(number, signal, nobody)
   return transactions.some(
     ({ from, authorizations }) => from === wallet || authorizations.some(({ authority }) => authority === wallet),

@@ -8,6 +8,7 @@
  * said to have rested. Then everything that was found in this way is taken back, and the blocks are read.
  */
 
+import { interestOf } from '../core/interest.ts'
 import pMap from 'p-map'
 import { explainBlock } from '../core/native-history-explain.ts'
 import { movesNative, onlyCall, type Segment, segmentsOf } from '../core/onboarding.ts'
@@ -183,7 +184,7 @@ async function commitSegment(run: Run, piece: Piece): Promise<number> {
   const { range, wallets } = piece.segment
   const source = run.context.source.inBackground()
   const own = new Set(wallets)
-  const interest = { wallet: (address: Address) => own.has(address), transaction: () => false }
+  const interest = interestOf({ wallet: address => own.has(address), transaction: () => false })
   let activities = 0
   let { from } = range
   for (let start = 0; from <= range.to; start += HITS_A_COMMIT) {

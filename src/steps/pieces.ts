@@ -3,18 +3,21 @@
  *
  * Always holds: what is fetched and not yet committed is bounded; each piece is one transaction, so that whoever is killed between two
  * leaves nothing half done. Which pieces there are, and who else takes some of them, is decided by whoever calls (`backfill.ts`).
+ *
+ * Of a block only what concerned a tracked wallet when it came is there (`core/sieve.ts`). Who is linked between then and the commit
+ * lacks the piece, and the commit says so in the coverage; who was known is matched with the owners of the moment of the commit.
  */
 
-import type { Range } from '../core/range.ts'
+import { countBlocks, type Range } from '../core/range.ts'
 import type { Address, Block } from '../core/types.ts'
 import { AppError } from '../errors.ts'
 import type { Claim } from '../store/store.ts'
 import type { ChainContext } from './context.ts'
-import { createDownload, type Download } from './download.ts'
+import { createDownload, type Download, type Sieved } from './download.ts'
 import { matchBlocks } from './match.ts'
 
-/** Pieces that are fetched while one is written. */
-const PIECES_AHEAD = 2
+/** What is fetched while a piece is written: so many blocks, and at least one piece. */
+const BLOCKS_AHEAD = 200
 const MAX_MATCHES = 5
 
 /** Blocks that are committed in one transaction, and the claim under which they are, where others take pieces of the same job. */
@@ -39,17 +42,18 @@ export type Taken = { readonly blocks: number; readonly activities: number }
 export async function takePieces(context: ChainContext, pieces: Pieces, signal: AbortSignal): Promise<Taken> {
   const { wallets, settledHeight } = pieces
   const download = createDownload(context, wallets)
-  const ahead: { readonly range: Piece; readonly blocks: Promise<Block[]> }[] = []
+  const ahead: { readonly range: Piece; readonly sieved: Promise<Sieved> }[] = []
   let isOver = false
   const fill = async () => {
-    while (!isOver && ahead.length <= PIECES_AHEAD) {
+    // The first is what is written next.
+    while (!isOver && (ahead.length < 2 || countBlocks(ahead.slice(1).map(({ range }) => range)) < BLOCKS_AHEAD)) {
       const range = await pieces.next()
       isOver = range === null
       if (range === null) return
-      const blocks = download.fetch(range, signal)
+      const sieved = download.fetch(range, signal)
       // A download that fails while an earlier piece is written is met when its turn comes.
-      blocks.catch(() => undefined)
-      ahead.push({ range, blocks })
+      sieved.catch(() => undefined)
+      ahead.push({ range, sieved })
     }
   }
   let taken: Taken = { blocks: 0, activities: 0 }
@@ -57,15 +61,13 @@ export async function takePieces(context: ChainContext, pieces: Pieces, signal: 
     await fill()
     const piece = ahead.shift()
     if (piece === undefined) return taken
-    const blocks = await piece.blocks
-    refuseBroken(context, blocks)
-    const written = { range: piece.range, blocks, wallets, settledHeight, download }
+    const written = { range: piece.range, sieved: await piece.sieved, wallets, settledHeight, download }
     const activities = await unlessLost(commitPiece(context, written, signal))
     if (activities === null) {
       await pieces.onLost?.(piece.range)
       continue
     }
-    taken = { blocks: taken.blocks + blocks.length, activities: taken.activities + activities }
+    taken = { blocks: taken.blocks + countBlocks([piece.range]), activities: taken.activities + activities }
     await pieces.onPiece(piece.range)
   }
 }
@@ -98,7 +100,7 @@ function refuseBroken({ chain }: ChainContext, blocks: readonly Block[]): void {
 
 type Fetched = {
   readonly range: Piece
-  readonly blocks: readonly Block[]
+  readonly sieved: Sieved
   readonly wallets: readonly Address[] | null
   readonly settledHeight: number
   readonly download: Download
@@ -107,12 +109,15 @@ type Fetched = {
 async function commitPiece(context: ChainContext, piece: Fetched, signal: AbortSignal): Promise<number> {
   const { chain, registry, store } = context
   const { range, wallets, download, settledHeight } = piece
+  let { sieved } = piece
   for (let attempt = 1; ; attempt += 1) {
     await registry.refresh('newest', signal)
+    // Another primary took over, or a dump was played back: whom these blocks were sieved for can't be told any more.
+    if (sieved.history !== registry.history) sieved = await download.fetch(range, signal)
+    refuseBroken(context, sieved.blocks)
     const registryVersion = registry.version
     const sought = await store.sought()
-    // Who was linked meanwhile may take part in transactions of which only the logs are known.
-    const blocks = await download.complete(piece.blocks, sought, signal)
+    const blocks = await download.complete(sieved.blocks, sought, signal)
     const matched = await matchBlocks(
       context,
       blocks,
@@ -123,6 +128,7 @@ async function commitPiece(context: ChainContext, piece: Fetched, signal: AbortS
       const written = await store.commitBackfill({
         chain,
         registryVersion,
+        sievedVersion: sieved.version,
         range,
         wallets,
         settledHeight,

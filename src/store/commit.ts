@@ -30,7 +30,7 @@ import {
   windowFrom,
 } from './checkpoint.ts'
 import { inTransaction, type Sql, type Tx } from './connection.ts'
-import { addCoverage, addWalletCoverage, cutCoverage, extendCoverage, joinCoverage } from './coverage.ts'
+import { addCoverage, addWalletCoverage, cutCoverage, extendCoverage, joinCoverage, noteLacking } from './coverage.ts'
 import { writeFresh } from './fresh.ts'
 import { holdAll } from './guard.ts'
 import { type InternalValue, insertInternal } from './internal-value.ts'
@@ -91,6 +91,8 @@ async function takePlace(tx: Tx, { chain, headers, move }: Advance): Promise<voi
 export type BackfillCommit = BlockRows & {
   readonly chain: Chain
   readonly registryVersion: number
+  /** Of the set of wallets for which the blocks were sieved: whoever was linked since lacks them. Absent: nothing was left out. */
+  readonly sievedVersion?: number
   readonly range: Range
   /** Only these wallets were matched; null: the whole set. */
   readonly wallets: readonly Address[] | null
@@ -118,6 +120,8 @@ export function commitBackfill(sql: Sql, piece: BackfillCommit, mayCopy = true):
       const activities = isCopied ? piece.activities.length : await writeRows(tx, chain, piece, deepHeight)
       // Last, so that a block at the head, and others who take pieces, wait for this moment and not for all of the rows.
       await addCoverage(tx, chain.id, range, chain.verification)
+      if (piece.sievedVersion !== undefined && piece.sievedVersion !== piece.registryVersion)
+        await noteLacking(tx, chain.id, piece.sievedVersion, range)
       return { activities, settled: 0 }
     }
     const activities = await insertActivities(tx, piece.activities)

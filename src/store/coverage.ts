@@ -143,6 +143,19 @@ export async function addWalletCoverage(
   await insertWalletRows(tx, chainId, rows)
 }
 
+/**
+ * Notes a range as lacking for every wallet that came to the set after a version of it, or was changed: too many is harmless, since
+ * what is lacking is filled, and blocks of a wallet's own (covered) stay complete. What is noted twice overlaps, which readers allow.
+ */
+export async function noteLacking(tx: Tx, chainId: number, sinceVersion: number, range: Range): Promise<void> {
+  await lockWallets(tx, chainId)
+  await tx`
+    insert into indexer.wallet_coverage as known (chain_id, address, covered, from_block, to_block, verification)
+    select ${chainId}, address, false, ${range.from}::bigint, ${range.to}::bigint, 'basic'
+    from indexer.wallets where tracked and version > ${sinceVersion}
+    on conflict (chain_id, address, covered, from_block) do update set to_block = greatest(known.to_block, excluded.to_block)`
+}
+
 /** Takes back what was found for a wallet by filtered questions: it is lacking again. */
 export async function retractFiltered(tx: Tx, chainId: number, address: Address): Promise<void> {
   await lockWallets(tx, chainId)

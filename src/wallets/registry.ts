@@ -32,6 +32,8 @@ const REST_AFTER_ROUND = 2
 
 export type Registry = {
   readonly version: number
+  /** The history of the database that the version belongs to: the same number in another one is another set. */
+  readonly history: string
   readonly size: number
   readonly isTracked: (address: Address) => boolean
   /** Whether the 40 lower-case hex digits that begin at a place of a text are the address of a tracked wallet. */
@@ -113,6 +115,9 @@ export function createRegistry(store: RegistryStore, clock: Clock): Registry {
   return {
     get version() {
       return state().version
+    },
+    get history() {
+      return state().history
     },
     get size() {
       return current().size

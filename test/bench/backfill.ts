@@ -8,6 +8,7 @@
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
 import { createCast } from './chain/cast.ts'
@@ -24,6 +25,10 @@ import { maxOf, meanOf } from './statistics.ts'
 export type BackfillOptions = {
   /** Of each case without a delay. */
   readonly blocks: number
+  /** Names of cases (`sparse-0`); null: all. */
+  readonly only: readonly string[] | null
+  /** Where a CPU profile of each measured process goes; null: none is made. */
+  readonly profileDirectory: string | null
   readonly progress: (label: string, total: number, unit: string) => Progress
   /** Told what is done now. */
   readonly tell: (line: string) => void
@@ -45,6 +50,7 @@ const CASES: readonly Case[] = [
   { kind: 'dense', delayMs: 50, maxAtOnce: 16, share: 0.2 },
 ]
 const MEASURED = fileURLToPath(new URL('measured.ts', import.meta.url))
+const PACKAGE = fileURLToPath(new URL('../../package.json', import.meta.url))
 const FIRST_CHAIN_ID = 43_000
 const FINAL_BLOCKS = 200
 const CONCURRENCIES = [4, 8, 16, 32]
@@ -56,13 +62,18 @@ const MEBIBYTE = 1024 ** 2
 const EARLY = { from: 0.2, to: 0.4 }
 const LATE = { from: 0.8, to: 1 }
 
-export async function measureBackfill(stage: Stage, { blocks, progress, tell }: BackfillOptions): Promise<Section> {
+export async function measureBackfill(
+  stage: Stage,
+  { blocks, only, profileDirectory, progress, tell }: BackfillOptions,
+): Promise<Section> {
   const rows: Row[] = []
   const numbers: Record<string, unknown> = {}
   for (const [index, each] of CASES.entries()) {
+    if (only !== null && !only.includes(`${each.kind}-${each.delayMs}`)) continue
     const name = `backfill, ${each.kind}, ${each.delayMs} ms node`
     const count = Math.ceil(blocks * each.share)
     const measured = await measureCase(stage, each, FIRST_CHAIN_ID + index, count, {
+      measure: task => measure(task, profileDirectory),
       tell: step => tell(`${name}: ${step}`),
       progress: () => progress(name, count, 'blocks'),
     })
@@ -79,6 +90,9 @@ type Measured = {
   readonly writeMs: number
   readonly writtenRows: number
   readonly backfillMs: number
+  /** Of the measured processes alone. */
+  readonly downloadCpuMs: number
+  readonly backfillCpuMs: number
   readonly callsPerBlock: number
   readonly atOnce: number
   readonly peakMiB: number
@@ -90,12 +104,18 @@ type Measured = {
   readonly differences: readonly string[]
 }
 
+type Tools = {
+  readonly measure: (task: Task) => Promise<Taken>
+  readonly tell: (step: string) => void
+  readonly progress: () => Progress
+}
+
 async function measureCase(
   stage: Stage,
   { kind, delayMs, maxAtOnce }: Case,
   chainId: number,
   blocks: number,
-  { tell, progress }: { readonly tell: (step: string) => void; readonly progress: () => Progress },
+  { measure: run, tell, progress }: Tools,
 ): Promise<Measured> {
   const { node } = stage
   const spec = historySpec(kind, chainId)
@@ -106,11 +126,11 @@ async function measureCase(
   const copy = await stage.createDatabase([])
   try {
     tell('downloading')
-    const fetched = await limitOfDownload({ url, range, beside: kind === 'dense' ? 'receipts' : LOGS }, maxAtOnce)
+    const fetched = await limitOfDownload(run, { url, range, beside: kind === 'dense' ? 'receipts' : LOGS }, maxAtOnce)
     await node.resetCounts(spec.chainId)
     const bar = progress()
     const stop = watchCoverage(database, done => bar.update(done))
-    const taken = await measure({ kind: 'backfill', databaseUrl: database, url, spec, range })
+    const taken = await run({ kind: 'backfill', databaseUrl: database, url, spec, range })
     await stop()
     bar.end()
     const counts = await node.counts(spec.chainId)
@@ -124,6 +144,8 @@ async function measureCase(
       writeMs: copied.tookMs,
       writtenRows: copied.rows,
       backfillMs: taken.tookMs,
+      downloadCpuMs: fetched.cpuMs,
+      backfillCpuMs: taken.cpuMs,
       callsPerBlock: counts.items / blocks,
       atOnce: counts.maxAtOnce,
       ...memoryOf(taken.residentBytes),
@@ -155,30 +177,41 @@ function watchCoverage(databaseUrl: string, onBlocks: (done: number) => void): (
 const LOGS = { logsOfBlocks: LOGS_OF_BLOCKS }
 
 /** At the concurrency that was best in short trials, or at the one that is allowed. */
-async function limitOfDownload(what: Omit<Download, 'atOnce'>, maxAtOnce: number | null) {
+async function limitOfDownload(
+  run: Tools['measure'],
+  what: Omit<Download, 'atOnce'>,
+  maxAtOnce: number | null,
+): Promise<{ tookMs: number; cpuMs: number; atOnce: number }> {
   let atOnce = maxAtOnce
   if (atOnce === null) {
     const { from, to } = what.range
     const range = { from, to: Math.min(from + TRIAL_BLOCKS - 1, to) }
     const trials: { atOnce: number; tookMs: number }[] = []
     for (const candidate of CONCURRENCIES) {
-      const { tookMs } = await measure({ kind: 'download', ...what, range, atOnce: candidate })
+      const { tookMs } = await run({ kind: 'download', ...what, range, atOnce: candidate })
       trials.push({ atOnce: candidate, tookMs })
     }
     atOnce = trials.toSorted((a, b) => a.tookMs - b.tookMs)[0]?.atOnce ?? 1
   }
-  const { tookMs } = await measure({ kind: 'download', ...what, atOnce })
-  return { tookMs, atOnce }
+  return { ...(await run({ kind: 'download', ...what, atOnce })), atOnce }
 }
 
-async function measure(task: Task): Promise<Taken> {
-  const child = fork(MEASURED, { serialization: 'advanced' })
+async function measure(task: Task, profileDirectory: string | null): Promise<Taken> {
+  const profiling = profileDirectory === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`]
+  const execArgv = [...(await readFlags()), ...profiling]
+  const child = fork(MEASURED, { serialization: 'advanced', execArgv })
   const ended = once(child, 'exit')
   child.send(task)
   const told = await Promise.race([once(child, 'message'), ended.then(([code]) => Number(code))])
   await ended
   if (!Array.isArray(told)) throw new Error(`the measured process ended with ${told} and told nothing`)
   return told[0] as Taken
+}
+
+/** The flags that `npm run backfill` gives to the engine. */
+async function readFlags(): Promise<string[]> {
+  const { scripts } = JSON.parse(await readFile(PACKAGE, 'utf8')) as { scripts: { backfill: string } }
+  return scripts.backfill.split(' ').filter(word => word.startsWith('--'))
 }
 
 function memoryOf(residentBytes: readonly number[]) {
@@ -208,6 +241,10 @@ function rowsOf(name: string, { kind, delayMs }: Case, measured: Measured): Row[
       ? atMost(`${name}: wall time / (D + W)`, backfillMs / (downloadMs + writeMs), 1.25)
       : atMost(`${name}: wall time / the larger`, backfillMs / largest, 1.15),
     ...(delayMs === 0 ? [plainRow(`${name}: wall time / the larger`, (backfillMs / largest).toFixed(2))] : []),
+    plainRow(
+      `${name}: CPU time, beside the download's`,
+      `${seconds(measured.backfillCpuMs)} and ${seconds(measured.downloadCpuMs)}`,
+    ),
     atMost(`${name}: calls a block`, measured.callsPerBlock, kind === 'sparse' ? 1.1 : 2.1),
     atMost(`${name}: memory at its peak`, peakMiB, 250, ' MiB', 0),
     plainRow(`${name}: memory early and late`, `${earlyMiB.toFixed(0)} and ${lateMiB.toFixed(0)} MiB`),

@@ -1,9 +1,11 @@
 /**
- * `npm run bench [-- requests|backfill|writing|native|registry|live|load …] [--live-minutes N] [--live-blocks N] [--blocks N] [--users N]`, and
- * `npm run bench -- table`
+ * `npm run bench [-- requests|backfill|writing|native|registry|live|load …] [--live-minutes N] [--live-blocks N] [--blocks N] [--users N]
+ * [--only CASE,…] [--profile DIR]`, and `npm run bench -- table`
  *
  * Runs workloads one after the other, prints what was measured beside its bar, and keeps it in `results.json`; `table` prints what is
- * kept there. Without a name: all but `live` and `load`, which take the minutes that are given (`live` for each transport), and some to warm up. Nothing is asserted: machines are noisy, and this one may be busy. Exit code 1 only where a workload could not be run.
+ * kept there. `--only` takes some cases of the backfill (`sparse-0`, `dense-50`), and then keeps nothing; `--profile` writes CPU profiles of
+ * the measured processes. Without a name: all but `live` and `load`, which take the minutes that are given (`live` for each transport), and
+ * some to warm up. Nothing is asserted: machines are noisy, and this one may be busy. Exit code 1 only where a workload could not be run.
  */
 
 import { parseArgs } from 'node:util'
@@ -25,6 +27,8 @@ const { values, positionals } = parseArgs({
     'live-blocks': { type: 'string', default: '96' },
     'live-minutes': { type: 'string', default: '3' },
     blocks: { type: 'string', default: '20000' },
+    only: { type: 'string' },
+    profile: { type: 'string' },
     users: { type: 'string', default: '1000000' },
   },
 })
@@ -40,7 +44,9 @@ const countedBlocks = Math.min(historyBlocks, 2_000)
 /** More of them say nothing else of the writing. */
 const writtenBlocks = Math.min(historyBlocks, 5_000)
 
-function numberOf(name: keyof typeof values): number {
+const only = values.only?.split(',') ?? null
+
+function numberOf(name: 'live-blocks' | 'live-minutes' | 'blocks' | 'users'): number {
   const number = Number(values[name])
   if (Number.isFinite(number) && number > 0) return number
   process.stderr.write(`--${name} needs a number above 0, not ${values[name]}\n`)
@@ -65,7 +71,8 @@ function tell(line: string): void {
 
 const WORKLOADS: Readonly<Record<string, (stage: Stage) => Promise<Section>>> = {
   requests: stage => measureRequests(stage, { liveBlocks, backfillBlocks: countedBlocks, progress }),
-  backfill: stage => measureBackfill(stage, { blocks: historyBlocks, progress, tell }),
+  backfill: stage =>
+    measureBackfill(stage, { blocks: historyBlocks, only, profileDirectory: values.profile ?? null, progress, tell }),
   native: () => Promise.resolve(measureNative()),
   registry: stage => measureRegistry(stage, { users, blocks: turnBlocks, tell }),
   writing: stage => measureWriting(stage, { blocks: writtenBlocks, progress }),
@@ -99,7 +106,7 @@ try {
     const loadBefore = load()
     const section = await WORKLOADS[name]?.(stage)
     if (section === undefined) continue
-    await keep(name, section, loadBefore)
+    if (only === null) await keep(name, section, loadBefore)
     tell(formatRows(section.rows))
   }
 } catch (error) {

@@ -24,6 +24,8 @@ export type Task =
 
 export type Taken = {
   readonly tookMs: number
+  /** Of the process, in the same time. */
+  readonly cpuMs: number
   /** Of the whole process, each tenth of a second. */
   readonly residentBytes: readonly number[]
 }
@@ -33,16 +35,19 @@ const SAMPLE_MS = 100
 const [task] = (await once(process, 'message')) as [Task]
 const residentBytes: number[] = []
 const sampling = setInterval(() => residentBytes.push(process.memoryUsage.rss()), SAMPLE_MS)
+let cpu = process.cpuUsage()
 const tookMs = task.kind === 'download' ? await download(task) : await backfill(task)
+cpu = process.cpuUsage(cpu)
 clearInterval(sampling)
 residentBytes.push(process.memoryUsage.rss())
-process.send?.({ tookMs, residentBytes } satisfies Taken)
+process.send?.({ tookMs, cpuMs: (cpu.user + cpu.system) / 1000, residentBytes } satisfies Taken)
 process.disconnect()
 
 async function backfill({ databaseUrl, url, spec, range }: Extract<Task, { kind: 'backfill' }>): Promise<number> {
   const indexer = createIndexer(databaseUrl, [{ chain: chainFile(spec), url }])
   try {
     await indexer.registry.refresh('now')
+    cpu = process.cpuUsage()
     const started = performance.now()
     await indexRange(indexer.context(spec.chainId), range.from, range.to)
     return performance.now() - started

@@ -4,6 +4,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { describeError } from '../../src/errors.ts'
+import { interestOf } from '../../src/core/interest.ts'
 import { createJsonRpcSource, type SourceOptions } from '../../src/source/json-rpc.ts'
 import type { Source } from '../../src/source/source.ts'
 import { prepareChain } from '../support/replay-chain.ts'
@@ -218,7 +219,7 @@ describe('with one endpoint', () => {
     const source = open()
     const known = accountOf(2)
     // In each block one transaction has a log, and one pays `known` without any.
-    const interest = { wallet: (address: string) => address === known, transaction: () => false }
+    const interest = interestOf({ wallet: address => address === known, transaction: () => false })
     for (const number of [3, 4, 5]) {
       const { receipts } = await source.block(number, signal(), interest)
       expect(receipts.map(({ succeeded, gasUsed }) => [succeeded, gasUsed === null])).toEqual([
@@ -226,7 +227,7 @@ describe('with one endpoint', () => {
         [true, false],
       ])
     }
-    const nobody = { wallet: () => false, transaction: () => false }
+    const nobody = interestOf({ wallet: () => false, transaction: () => false })
     expect((await source.next(6, 0, signal(), nobody))?.receipts.map(({ succeeded }) => succeeded)).toEqual([
       true,
       null,

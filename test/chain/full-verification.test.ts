@@ -5,6 +5,7 @@
 
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Verification } from '../../src/core/chain.ts'
+import { interestOf } from '../../src/core/interest.ts'
 import { AppError, describeError } from '../../src/errors.ts'
 import { createJsonRpcSource } from '../../src/source/json-rpc.ts'
 import type { Source } from '../../src/source/source.ts'
@@ -14,7 +15,7 @@ import { type Answer, type Hook, startReplayNode } from '../support/replay-node.
 
 /** A block of Mainnet with blob transactions, whose receipts are there. */
 const NUMBER = 22_431_084
-const interest = { wallet: () => false, transaction: () => false }
+const interest = interestOf({ wallet: () => false, transaction: () => false })
 
 const opened: { close(): Promise<void> }[] = []
 
@@ -102,7 +103,7 @@ describe('a node that', () => {
     needFixtures(context)
     expect((await (await open([lie], 'basic')).source.block(NUMBER, signal())).number).toBe(NUMBER)
     await expectDoubted(lie, (source, until) => source.block(NUMBER, until))
-    await expectDoubted(lie, (source, until) => source.history({ from: NUMBER, to: NUMBER }, interest, until))
+    await expectDoubted(lie, (source, until) => source.history({ from: NUMBER, to: NUMBER }, interest, 'logs', until))
   })
 
   test.for(LIES)('%s is passed over for one that does not, and it is held against it', async ([, lie], context) => {

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { createdContract, type Interest, needsReceipts, openOutcomes } from '../../src/core/interest.ts'
+import { createdContract, interestOf, openOutcomes } from '../../src/core/interest.ts'
+import { needsReceipts } from '../../src/core/sieve.ts'
 import type { Block, Receipt, Transaction } from '../../src/core/types.ts'
 import { ALICE, addressOf, BOB, blockOf, CAROL, hashOf } from './support/build.ts'
 
-const interest: Interest = { wallet: address => address === ALICE, transaction: hash => hash === hashOf(0x50) }
+const interest = interestOf({ wallet: address => address === ALICE, transaction: hash => hash === hashOf(0x50) })
 
 /** A block of one transaction, of which only the logs are known. */
 function blockWith(transaction: Partial<Transaction>, receipt: Partial<Receipt> = {}): Block {
@@ -18,7 +19,7 @@ function blockWith(transaction: Partial<Transaction>, receipt: Partial<Receipt> 
   }
 }
 
-const log = { address: CAROL, topics: [], data: '0x', logIndex: 0 } as const
+const log = { address: CAROL, topics: [hashOf(1), hashOf(BigInt(ALICE))], data: '0x', logIndex: 0 } as const
 const authorization = { chainId: 1n, delegate: CAROL, nonce: 0n, authority: ALICE }
 
 describe('the receipt of a transaction is needed', () => {
@@ -42,7 +43,11 @@ describe('the receipt of a transaction is needed', () => {
   test.each<[string, Partial<Transaction>, Partial<Receipt>]>([
     ['that concerns nobody', { value: 9n }, {}],
     ['that calls a tracked wallet with nothing', { to: ALICE }, {}],
-    ['that has a log: it has succeeded', { from: ALICE }, { logs: [log], succeeded: true }],
+    [
+      'that has a log in which the wallet is named: it has succeeded',
+      { from: ALICE },
+      { logs: [log], succeeded: true },
+    ],
     ['whose signature is of nobody', { authorizations: [{ ...authorization, authority: null }] }, {}],
   ])('but not of one %s', (_what, transaction, receipt) => {
     expect(openOutcomes(blockWith(transaction, receipt), interest)).toEqual([])
@@ -54,6 +59,12 @@ describe('the receipt of a transaction is needed', () => {
     expect(openOutcomes(block, interest)).toEqual([])
     expect(needsReceipts(block, interest)).toBe(true)
   })
+})
+
+test('the receipts are needed for the logs of a tracked sender that name nobody', () => {
+  const block = blockWith({ from: ALICE }, { logs: [{ ...log, topics: [hashOf(1)] }], succeeded: true })
+  expect(openOutcomes(block, interest)).toEqual([])
+  expect(needsReceipts(block, interest)).toBe(true)
 })
 
 test('a created contract has the address that sender and nonce give it', () => {

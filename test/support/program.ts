@@ -4,6 +4,7 @@
 import { fileURLToPath } from 'node:url'
 import { loadConfig } from '../../src/config/env.ts'
 import type { Chain } from '../../src/core/chain.ts'
+import type { Address } from '../../src/core/types.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { uniqueName } from '../../src/runtime/random.ts'
 import { createJsonRpcSource } from '../../src/source/json-rpc.ts'
@@ -52,20 +53,21 @@ export async function indexRange(
   from: number,
   to: number,
   signal: AbortSignal = new AbortController().signal,
+  wallets: readonly Address[] | null = null,
 ): Promise<Taken> {
   const { chain, store } = context
-  const plan = await planBackfill(context, { range: { from, to }, wallets: null }, signal)
+  const plan = await planBackfill(context, { range: { from, to }, wallets }, signal)
   const upTo = Math.min(to, plan.finalizedNumber)
   const job = await store.openJob({
     chainId: chain.id,
     range: { from, to: upTo },
     askedTo: String(to),
-    wallets: null,
+    wallets,
     claimTtlMs: CLAIM_TTL_MS,
   })
   if (job === null) return { blocks: 0, activities: 0 }
   const holder = uniqueName()
-  await workOn(context, { job, holder, wallets: null, upTo, settledHeight: plan.settledHeight }, signal)
+  await workOn(context, { job, holder, wallets, upTo, settledHeight: plan.settledHeight }, signal)
   signal.throwIfAborted()
   const progress = await store.jobProgress(job.id)
   return { blocks: progress?.blocksDone ?? 0, activities: progress?.activities ?? 0 }

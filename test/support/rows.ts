@@ -175,6 +175,7 @@ export async function planBackfill(
   return {
     chain,
     registryVersion: version,
+    sievedVersion: version,
     range: { from: blocks[0]?.number ?? 0, to: blocks.at(-1)?.number ?? -1 },
     wallets,
     settledHeight: blocks.at(-1)?.number ?? -1,
