@@ -5,7 +5,7 @@
 
 import { transactionOutcome } from './decode/outcome.ts'
 import { createdContract } from './interest.ts'
-import type { Range, Ranges } from './range.ts'
+import { type Range, type Ranges, splitRanges } from './range.ts'
 import type { Address, Block, Hash } from './types.ts'
 
 export type Way = 'filtered' | 'whole'
@@ -85,10 +85,31 @@ export function cheaperWay(blocks: number, sent: readonly number[]): Way {
   return filteredCalls(blocks, sent) < blocks * CALLS_A_BLOCK ? 'filtered' : 'whole'
 }
 
+/** Blocks in which something may be, by what a wallet sent. */
+function hitsOf(blocks: number, sent: number): number {
+  return Math.min(Math.max(sent * HITS_A_NONCE, MIN_HITS), blocks)
+}
+
+/**
+ * Cuts what is to be found by filters into parts that are each searched, read and committed before the next: few wallets, and so many
+ * blocks that about `mostHits` of them are found. The newest first.
+ */
+export function partsOf({ range, wallets }: Segment, sent: readonly number[], mostWallets: number, mostHits: number) {
+  const blocks = range.to - range.from + 1
+  const parts: Segment[] = []
+  for (let start = 0; start < wallets.length; start += mostWallets) {
+    const own = wallets.slice(start, start + mostWallets)
+    const hits = sent.slice(start, start + mostWallets).reduce((sum, each) => sum + hitsOf(blocks, each), 0)
+    const size = Math.max(Math.ceil(blocks / Math.max(Math.ceil(hits / mostHits), 1)), 1)
+    for (const part of splitRanges([range], size).toReversed()) parts.push({ range: part, wallets: own })
+  }
+  return parts
+}
+
 /** Halving goes down once for each block that is found, less where many share the way. */
 function filteredCalls(blocks: number, sent: readonly number[]): number {
   return sent.reduce((sum, nonces) => {
-    const hits = Math.min(Math.max(nonces * HITS_A_NONCE, MIN_HITS), blocks)
+    const hits = hitsOf(blocks, nonces)
     return sum + CALLS_A_WALLET + hits * (2 * Math.log2(blocks / hits + 1) + CALLS_A_HIT)
   }, 0)
 }

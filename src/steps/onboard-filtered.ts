@@ -48,12 +48,15 @@ export type Filled = {
   readonly activities: number
   /** What has to be read whole. */
   readonly left: readonly Segment[]
+  /** Of whom everything that filters found was taken back. */
+  readonly refused: readonly Address[]
 }
 
 /** Fills blocks that some wallets lack, as far as it can be done without reading all of them. */
 export async function fillFiltered(run: Run, { range, wallets }: Segment): Promise<Filled> {
   const { context, claims, signal } = run
   const { store, source, chain, log } = context
+  if (wallets.length === 0) return { activities: 0, left: [], refused: [] }
   await store.noteWay(claims, wallets, 'filtered', null)
   const natives = new Map<Address, Known>()
   const find = async (wallet: Address) => {
@@ -91,12 +94,13 @@ export async function fillFiltered(run: Run, { range, wallets }: Segment): Promi
           natives.delete(wallet)
         }
         await store.noteWay(claims, error.wallets, 'whole', error.reason)
-        return { activities, left: left.filter(each => !each.wallets.some(wallet => error.wallets.includes(wallet))) }
+        const sound = left.filter(each => !each.wallets.some(wallet => error.wallets.includes(wallet)))
+        return { activities, left: sound, refused: error.wallets }
       }
     }
   }
   await noteReasons(run, natives)
-  return { activities, left }
+  return { activities, left, refused: [] }
 }
 
 /** What the state of an account tells of a wallet. */

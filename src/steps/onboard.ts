@@ -11,7 +11,7 @@
 
 import pMap from 'p-map'
 import { settledHeight } from '../core/lifecycle.ts'
-import { cheaperWay, mayFilter, piecesOf, type Segment, segmentsOf } from '../core/onboarding.ts'
+import { cheaperWay, mayFilter, partsOf, piecesOf, type Segment, segmentsOf } from '../core/onboarding.ts'
 import { mergeRanges, type Range, type Ranges } from '../core/range.ts'
 import type { Address } from '../core/types.ts'
 import { AppError, describeError } from '../errors.ts'
@@ -28,6 +28,9 @@ const PIECE_BLOCKS = 50
 /** With so many failures in a row, what is found by filters is given up for reading the blocks. */
 const MAX_FILTERED_FAILURES = 2
 const PROBES_AT_ONCE = 8
+/** What is searched by filters before it is committed: about so many blocks with something in them, of so many wallets. */
+const FILTERED_WALLETS = 50
+const FILTERED_HITS = 10_000
 const RENEW_EVERY_MS = WALLET_CLAIM_TTL_MS / 4
 
 export type Onboarded = { readonly wallets: number; readonly failed: number; readonly activities: number }
@@ -106,32 +109,45 @@ async function fill(run: Run, group: readonly WalletClaim[]): Promise<number> {
     for (const wallet of wallets) whole.set(wallet, mergeRanges([...(whole.get(wallet) ?? []), range]))
   }
   let activities = 0
+  /** What was found of them is taken back: they are claimed again. */
+  const refused = new Set<Address>()
   // The newest first: that is what a user looks for.
   for (const segment of segmentsOf(lacking).toReversed()) {
-    if (await isWorthFiltering(run, segment)) {
-      const filled = await fillFiltered(run, segment)
+    const sent = await sentIn(run, segment)
+    const filtered = { range: segment.range, wallets: [...sent.keys()] }
+    addWhole(
+      segment.range,
+      segment.wallets.filter(wallet => !sent.has(wallet)),
+    )
+    for (const part of partsOf(filtered, [...sent.values()], FILTERED_WALLETS, FILTERED_HITS)) {
+      const wallets = part.wallets.filter(wallet => !refused.has(wallet))
+      const filled = await fillFiltered(run, { ...part, wallets })
       activities += filled.activities
-      for (const { range, wallets } of filled.left) addWhole(range, wallets)
-    } else addWhole(segment.range, segment.wallets)
+      for (const { range, wallets: own } of filled.left) addWhole(range, own)
+      for (const wallet of filled.refused) refused.add(wallet)
+    }
   }
+  for (const wallet of refused) whole.delete(wallet)
   return activities + (await fillWhole(run, whole))
 }
 
-async function isWorthFiltering({ context, signal }: Run, { range, wallets }: Segment): Promise<boolean> {
+/** The wallets that are better found by filters than by reading these blocks, and how many transactions each of them sent there. */
+async function sentIn({ context, signal }: Run, { range, wallets }: Segment): Promise<Map<Address, number>> {
   const blocks = range.to - range.from + 1
-  if (!mayFilter(blocks, wallets.length)) return false
+  const sent = new Map<Address, number>()
+  if (!mayFilter(blocks, wallets.length)) return sent
   const source = context.source.inBackground()
-  const probe = async (wallet: Address): Promise<number | null> => {
+  const probe = async (wallet: Address) => {
     const nonces = await Promise.all(
       [0, Math.max(range.from - 1, 0), range.to].map(block => source.nonceAt(wallet, block, signal)),
     )
     const [first, before, after] = nonces
     // Whoever says that an account had sent something before there was a chain tells the state of another block.
-    if (first !== 0 || typeof before !== 'number' || typeof after !== 'number') return null
-    return Math.max(after - before, 0)
+    if (first === 0 && typeof before === 'number' && typeof after === 'number')
+      sent.set(wallet, Math.max(after - before, 0))
   }
-  const sent = await pMap(wallets, probe, { concurrency: PROBES_AT_ONCE })
-  return sent.every(nonces => nonces !== null) && cheaperWay(blocks, sent) === 'filtered'
+  await pMap(wallets, probe, { concurrency: PROBES_AT_ONCE })
+  return cheaperWay(blocks, [...sent.values()]) === 'filtered' ? sent : new Map()
 }
 
 /** Reads blocks once for everybody who lacks them, the newest first. */

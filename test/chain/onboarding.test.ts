@@ -52,10 +52,10 @@ test('is found without reading the blocks, where nodes tell the state of account
   await scene.fill(ALICE)
   await scene.expectRows([EARLY, ALICE])
   expect(await scene.complete(ALICE)).toEqual([{ from: 0, to: HEAD, proof: 'filtered' }])
-  // Six blocks changed its account, and one more has a log: each is read once for its rows, once for fees.
+  // Seven blocks changed its account: each is read once for its rows, and once for fees.
   expect(asked(scene, 'eth_getBlockByNumber')).toBeLessThanOrEqual(16)
   const calls = Object.values(scene.nodes[0]?.counters().methods ?? {}).reduce((sum, count) => sum + count, 0)
-  expect(calls).toBeLessThanOrEqual(6 * (2 * Math.log2(HEAD) + 10) + 10)
+  expect(calls).toBeLessThanOrEqual(7 * (2 * Math.log2(HEAD) + 10) + 10)
   expect(await scene.context.store.walletWork(chain.id, ALICE)).toBeNull()
 })
 
@@ -138,6 +138,27 @@ test('an account that rests where a block shows its transaction is not believed'
   const scene = await open([shifted])
   await scene.fill(ALICE)
   await scene.expectRows([EARLY, ALICE])
+  expect(await scene.complete(ALICE)).toEqual([{ from: 0, to: HEAD, proof: 'basic' }])
+})
+
+test('a balance that rests where a block shows a payment is not believed', async () => {
+  const { methods } = world.state()
+  // As if the payment of block 41, which is read for its tokens, had never been made.
+  const forgetting: NodeOptions = {
+    methods: {
+      eth_getBalance(params) {
+        const told = methods?.['eth_getBalance']?.(params) ?? { kind: 'disconnect' }
+        const isLater = params[0] === ALICE && Number(params[1]) >= 41
+        if (!isLater || told.kind !== 'result') return told
+        const balance = BigInt(JSON.parse(told.json.toString()) as string) - 4n
+        return { kind: 'result', json: Buffer.from(JSON.stringify(`0x${balance.toString(16)}`)) }
+      },
+    },
+  }
+  const scene = await open([forgetting])
+  await scene.fill(ALICE)
+  await scene.expectRows([EARLY, ALICE])
+  expect(scene.lines.filter(line => line.includes('contradicts a block'))).toHaveLength(1)
   expect(await scene.complete(ALICE)).toEqual([{ from: 0, to: HEAD, proof: 'basic' }])
 })
 

@@ -159,7 +159,7 @@ describe('verify --wallet', () => {
     expect(before).toEqual({
       code: 1,
       lines: [
-        `${ALICE}: 9 activities compared, none differs from the chain; its history in these blocks is not complete.`,
+        `${ALICE}: 10 activities compared, none differs from the chain; its history in these blocks is not complete.`,
         `  compared: blocks 0 to ${FINAL}: ${WAS_FOUND}.`,
         `  missing: blocks ${FINAL + 1} to ${HEAD}: the wallet was linked later, and they are not final yet; they are filled as soon as they are.`,
         `local: ${FINAL + 1} blocks, 1 wallets, no differences.`,
@@ -170,7 +170,7 @@ describe('verify --wallet', () => {
     const after = await verify(ALICE)
     expect(after.code).toBe(0)
     expect(after.lines[0]).toBe(
-      `${ALICE}: 9 activities compared, none differs from the chain; its history in these blocks is complete.`,
+      `${ALICE}: 10 activities compared, none differs from the chain; its history in these blocks is complete.`,
     )
   })
 
@@ -193,7 +193,7 @@ describe('verify --wallet', () => {
     expect(code).toBe(1)
     expect(lines.filter(line => line.includes('missing: ') && line.includes('300'))).not.toHaveLength(0)
     expect(lines).toContain(
-      `${ALICE}: 9 activities compared, 2 differ from the chain; its history in these blocks is not complete.`,
+      `${ALICE}: 10 activities compared, 2 differ from the chain; its history in these blocks is not complete.`,
     )
   })
 })

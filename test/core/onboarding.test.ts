@@ -8,6 +8,7 @@ import {
   mayFilter,
   movesNative,
   onlyCall,
+  partsOf,
   piecesOf,
   type Segment,
   segmentsOf,
@@ -88,6 +89,41 @@ describe('the cheaper way', () => {
         },
       ),
     )
+  })
+})
+
+describe('what is found by filters', () => {
+  test('is cut into parts of few wallets and few finds, and nothing is left out', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.nat({ max: 3_000 }), { minLength: 1, maxLength: 40 }),
+        fc.integer({ min: 100, max: 5_000 }),
+        fc.integer({ min: 1, max: 10 }),
+        (sent, blocks, most) => {
+          const wallets = sent.map((_, index): Address => `0x${index}`)
+          const range = { from: 50, to: 49 + blocks }
+          const parts = partsOf({ range, wallets }, sent, most, 500)
+          const known = new Map<Address, Ranges>()
+          for (const part of parts) {
+            expect(part.wallets.length).toBeLessThanOrEqual(most)
+            for (const wallet of part.wallets) {
+              const own = known.get(wallet) ?? []
+              // The newest first, each block once.
+              expect(part.range.to).toBe((own[0]?.from ?? range.to + 1) - 1)
+              known.set(wallet, [{ from: part.range.from, to: own[0]?.to ?? range.to }])
+            }
+          }
+          expect([...known.keys()].toSorted()).toEqual(wallets.toSorted())
+          for (const own of known.values()) expect(own).toEqual([range])
+        },
+      ),
+    )
+  })
+
+  test('of one busy wallet in as many parts as it takes', () => {
+    const busy = { range: { from: 0, to: 999_999 }, wallets: [WALLETS[0] ?? '0x'] }
+    expect(partsOf(busy, [40_000], 50, 10_000)).toHaveLength(6)
+    expect(partsOf(busy, [3], 50, 10_000)).toEqual([busy])
   })
 })
 

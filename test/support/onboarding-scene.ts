@@ -30,7 +30,8 @@ const STRANGER = accountOf(0x57)
 function busyAt(number: number): readonly WorldTransaction[] {
   if (number === 0) return []
   if (number === 40) return [{ from: ALICE, to: STRANGER, value: 7n }]
-  if (number === 41) return [{ value: 1n }, { from: STRANGER, tokensTo: [ALICE, BOB] }]
+  if (number === 41)
+    return [{ value: 1n }, { from: STRANGER, tokensTo: [ALICE, BOB] }, { from: STRANGER, to: ALICE, value: 4n }]
   if (number === 300)
     return [
       { from: STRANGER, to: ALICE, value: 9n },
