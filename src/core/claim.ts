@@ -7,10 +7,14 @@
 
 import { countBlocks, intersectRanges, mergeRanges, type Range, type Ranges, subtractRanges } from './range.ts'
 
-/** Blocks of one piece, at most: one transaction, and what a crash may cost. */
-export const MAX_PIECE_BLOCKS = 50
+/** Blocks of one piece, at most: one transaction, and what a crash may cost. Fewer where many rows come of them. */
+export const MAX_PIECE_BLOCKS = 200
 /** Less would cost more for its transaction and its question for logs than for its blocks. */
 export const MIN_PIECE_BLOCKS = 25
+/** Of a chain about which nothing is known yet. */
+const FIRST_PIECE_BLOCKS = 50
+/** Rows of one piece, about: what is held for a commit, while the next is made ready, has to stay small where blocks are full. */
+const PIECE_ROWS = 1_800
 /** Towards the end of a job pieces get smaller, this part of what is left, so that every worker has some until the end. */
 const SHARES = 8
 
@@ -32,6 +36,8 @@ export type ClaimState = {
   readonly undone: readonly UndonePiece[]
   /** What other jobs are completing now that would be complete for this one too. */
   readonly elsewhere: readonly Range[]
+  /** Blocks that a new piece may have. */
+  readonly mostBlocks: number
 }
 
 export type ClaimChoice = {
@@ -45,7 +51,7 @@ export type ClaimChoice = {
   readonly isOver: boolean
 }
 
-export function chooseClaim({ range, upTo, complete, undone, elsewhere }: ClaimState): ClaimChoice {
+export function chooseClaim({ range, upTo, complete, undone, elsewhere, mostBlocks }: ClaimState): ClaimChoice {
   const missing = subtractRanges(mergeRanges([range]), complete)
   const mine = intersectRanges(missing, mergeRanges([{ from: range.from, to: Math.min(upTo, range.to) }]))
   const taken = mergeRanges([...undone.map(piece => piece.range), ...elsewhere])
@@ -60,7 +66,7 @@ export function chooseClaim({ range, upTo, complete, undone, elsewhere }: ClaimS
   return {
     piece:
       returned === undefined
-        ? cut(subtractRanges(mine, taken), pieceBlocks(blocksLeft))
+        ? cut(subtractRanges(mine, taken), pieceBlocks(blocksLeft, mostBlocks))
         : { id: returned.id, range: hull(returned.lacks) },
     closed: free.filter(piece => intersectRanges(missing, mergeRanges([piece.range])).length === 0).map(({ id }) => id),
     blocksLeft,
@@ -68,8 +74,14 @@ export function chooseClaim({ range, upTo, complete, undone, elsewhere }: ClaimS
   }
 }
 
-function pieceBlocks(blocksLeft: number): number {
-  return Math.min(Math.max(Math.ceil(blocksLeft / SHARES), MIN_PIECE_BLOCKS), MAX_PIECE_BLOCKS)
+function pieceBlocks(blocksLeft: number, mostBlocks: number): number {
+  return Math.min(Math.max(Math.ceil(blocksLeft / SHARES), MIN_PIECE_BLOCKS), mostBlocks)
+}
+
+/** How many blocks the next piece may have. @param rowsPerBlock of the blocks before; null: there are none yet */
+export function mostBlocksOf(rowsPerBlock: number | null): number {
+  if (rowsPerBlock === null) return FIRST_PIECE_BLOCKS
+  return Math.min(Math.max(Math.floor(PIECE_ROWS / rowsPerBlock), MIN_PIECE_BLOCKS), MAX_PIECE_BLOCKS)
 }
 
 function cut([first]: Ranges, size: number): ClaimChoice['piece'] {

@@ -167,8 +167,8 @@ async function takeClaimed(
       {
         wallets,
         settledHeight: settled,
-        async next() {
-          const answer = await store.claimPiece({ jobId: job.id, chainId: chain.id, holder, upTo })
+        async next(mostBlocks) {
+          const answer = await store.claimPiece({ jobId: job.id, chainId: chain.id, holder, upTo, mostBlocks })
           isOver = answer.kind === 'over'
           return answer.kind === 'piece' ? claimed(answer.range, answer.claim, claims) : null
         },

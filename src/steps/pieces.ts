@@ -8,6 +8,7 @@
  * lacks the piece, and the commit says so in the coverage; who was known is matched again if anything of the set changed until then.
  */
 
+import { mostBlocksOf } from '../core/claim.ts'
 import { countBlocks, type Range } from '../core/range.ts'
 import type { Address, Block } from '../core/types.ts'
 import { AppError } from '../errors.ts'
@@ -19,6 +20,8 @@ import { matchBlocks, type Matched } from './match.ts'
 /** What is fetched while a piece is written: so many blocks, and at least one piece. */
 const BLOCKS_AHEAD = 200
 const MAX_MATCHES = 5
+/** What a piece weighs against all before it, in how many rows a block is taken to have. */
+const WEIGHT = 0.3
 
 /** Blocks that are committed in one transaction, and the claim under which they are, where others take pieces of the same job. */
 export type Piece = Range & { readonly claim?: Claim }
@@ -28,8 +31,12 @@ export type Pieces = {
   readonly wallets: readonly Address[] | null
   /** The highest block that is deep enough for a status. */
   readonly settledHeight: number
-  /** The next piece of final blocks; null: there is none any more. Asked one at a time, some pieces ahead of what is committed. */
-  readonly next: () => Promise<Piece | null>
+  /**
+   * The next piece of final blocks; null: there is none any more. Asked one at a time, some pieces ahead of what is committed.
+   *
+   * @param mostBlocks what it should have at most, by how many rows the blocks before had
+   */
+  readonly next: (mostBlocks: number) => Promise<Piece | null>
   /** Told after each commit. */
   readonly onPiece: (piece: Piece) => Promise<void>
   /** Told of a piece that somebody else has taken over: nothing of it was written, and the next one is taken. */
@@ -44,10 +51,11 @@ export async function takePieces(context: ChainContext, pieces: Pieces, signal: 
   const download = createDownload(context, wallets)
   const ahead: Ahead[] = []
   let isOver = false
+  let rowsPerBlock: number | null = null
   const fill = async () => {
     // The first is what is written next.
     while (!isOver && (ahead.length < 2 || countBlocks(ahead.slice(1).map(({ range }) => range)) < BLOCKS_AHEAD)) {
-      const range = await pieces.next()
+      const range = await pieces.next(mostBlocksOf(rowsPerBlock))
       isOver = range === null
       if (range === null) return
       const sieved = download.fetch(range, signal)
@@ -64,6 +72,8 @@ export async function takePieces(context: ChainContext, pieces: Pieces, signal: 
     const piece = ahead.shift()
     if (piece === undefined) return taken
     const matched = await (piece.matched ?? match(piece))
+    const rows = (matched.rows.activities.length + matched.rows.transactions.length) / countBlocks([piece.range])
+    rowsPerBlock = rowsPerBlock === null ? rows : rowsPerBlock + (rows - rowsPerBlock) * WEIGHT
     // While the database writes this one, the next is made ready.
     const following = ahead[0]
     if (following !== undefined) {

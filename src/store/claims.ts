@@ -9,7 +9,7 @@
  * committed is locked and passed over, by renewals too: nobody waits for a commit, and no claim runs out within one.
  */
 
-import { chooseClaim } from '../core/claim.ts'
+import { chooseClaim, MAX_PIECE_BLOCKS } from '../core/claim.ts'
 import type { Range } from '../core/range.ts'
 import type { Address } from '../core/types.ts'
 import { AppError } from '../errors.ts'
@@ -33,6 +33,8 @@ export type ClaimRequest = {
   readonly holder: string
   /** The highest block that may be taken: what this process knows to be final. */
   readonly upTo: number
+  /** Blocks that a new piece may have; absent: as many as any. */
+  readonly mostBlocks?: number
 }
 
 export type ClaimAnswer =
@@ -73,7 +75,7 @@ export async function lockJobs(tx: Tx, chainId: number): Promise<void> {
  * @throws AppError LEASE_LOST if there is no such job any more
  */
 export function claimPiece(sql: Sql, request: ClaimRequest): Promise<ClaimAnswer> {
-  const { jobId, chainId, holder, upTo } = request
+  const { jobId, chainId, holder, upTo, mostBlocks = MAX_PIECE_BLOCKS } = request
   return inTransaction(sql, async tx => {
     // What needs no answer of another is sent together: a claim is made for each piece, and the way to the database may be long.
     const [, job] = await Promise.all([lockJobs(tx, chainId), loadJob(tx, jobId)])
@@ -86,7 +88,7 @@ export function claimPiece(sql: Sql, request: ClaimRequest): Promise<ClaimAnswer
       loadCommonCoverage(tx, chainId, job.wallets),
     ])
     const undone = pieces.map(piece => ({ ...piece, isFree: freeIds.has(piece.id) }))
-    const choice = chooseClaim({ range: toRange(job), upTo, complete, undone, elsewhere })
+    const choice = chooseClaim({ range: toRange(job), upTo, complete, undone, elsewhere, mostBlocks })
     if (choice.closed.length > 0) await closeComplete(tx, choice.closed)
     const { piece } = choice
     const [, claimed] = await Promise.all([

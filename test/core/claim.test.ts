@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { chooseClaim, type ClaimState, MAX_PIECE_BLOCKS, MIN_PIECE_BLOCKS } from '../../src/core/claim.ts'
+import { chooseClaim, type ClaimState, MAX_PIECE_BLOCKS, MIN_PIECE_BLOCKS, mostBlocksOf } from '../../src/core/claim.ts'
 import {
   countBlocks,
   intersectRanges,
@@ -22,9 +22,17 @@ const state: fc.Arbitrary<ClaimState> = fc.record({
     .array(fc.tuple(range, fc.boolean()), { maxLength: 6 })
     .map(all => all.map(([each, isFree], index) => ({ id: String(index), range: each, isFree }))),
   elsewhere: fc.array(range, { maxLength: 3 }),
+  mostBlocks: fc.integer({ min: MIN_PIECE_BLOCKS, max: MAX_PIECE_BLOCKS }),
 })
 
-const base: ClaimState = { range: { from: 0, to: 399 }, upTo: 399, complete: [], undone: [], elsewhere: [] }
+const base: ClaimState = {
+  range: { from: 0, to: 399 },
+  upTo: 399,
+  complete: [],
+  undone: [],
+  elsewhere: [],
+  mostBlocks: 50,
+}
 const piece = (id: string, from: number, to: number, isFree: boolean) => ({ id, range: { from, to }, isFree })
 
 describe('the choice of a piece', () => {
@@ -88,9 +96,19 @@ describe('the choice of a piece', () => {
         }
         const taken = mergeRanges([...given.undone.map(each => each.range), ...given.elsewhere])
         expect(intersectRanges([chosen.range], taken)).toEqual([])
-        expect(chosen.range.to - chosen.range.from).toBeLessThan(MAX_PIECE_BLOCKS)
+        expect(chosen.range.to - chosen.range.from).toBeLessThan(given.mostBlocks)
       }),
     )
+  })
+
+  test.each([
+    ['of a chain that nothing is known of yet', null, 50],
+    ['of blocks without rows', 0, 200],
+    ['of blocks with a row in a hundred', 0.01, 200],
+    ['of blocks with many rows', 36, 50],
+    ['of blocks that are fuller than any', 5_000, 25],
+  ])('has as many blocks as give some number of rows: %s', (_what, rowsPerBlock, most) => {
+    expect(mostBlocksOf(rowsPerBlock)).toBe(most)
   })
 
   test('is there whenever something is missing that nobody works on', () => {
