@@ -12,7 +12,8 @@ const withPostgres = { globalSetup: ['test/support/postgres-server.ts'], hookTim
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // Many files wait more than they work: for blocks, rests, leases, other processes.
+    maxWorkers: 4,
     reporters: ['default'],
     projects: [
       project('core', { testTimeout: 30_000 }),

@@ -111,14 +111,16 @@ export function createEndpoint(options: EndpointOptions, clock: Clock): Endpoint
     async request(method, params, { priority, signal } = { priority: 'live', signal: NEVER }) {
       await limiter.enter(priority, signal)
       const started = clock.monotonic()
+      let tookMs: number | null = null
       try {
         const answer = await wire.request(method, params)
-        standing.noteLatency(clock.monotonic() - started)
+        tookMs = clock.monotonic() - started
+        standing.noteLatency(tookMs)
         return answer
       } catch (error) {
         throw fail(method, params, error)
       } finally {
-        limiter.leave()
+        limiter.leave(tookMs)
       }
     },
     async subscribe(params, onData, onEnd) {

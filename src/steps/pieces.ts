@@ -17,8 +17,8 @@ import type { ChainContext } from './context.ts'
 import { createDownload, type Download, type Sieved } from './download.ts'
 import { matchBlocks, type Matched } from './match.ts'
 
-/** What is fetched while a piece is written: so many blocks, and at least one piece. */
-const BLOCKS_AHEAD = 200
+/** What is fetched while a piece is written: pieces until they have so many blocks. */
+const BLOCKS_AHEAD = 100
 const MAX_MATCHES = 5
 /** What a piece weighs against all before it, in how many rows a block is taken to have. */
 const WEIGHT = 0.3
@@ -53,8 +53,7 @@ export async function takePieces(context: ChainContext, pieces: Pieces, signal: 
   let isOver = false
   let rowsPerBlock: number | null = null
   const fill = async () => {
-    // The first is what is written next.
-    while (!isOver && (ahead.length < 2 || countBlocks(ahead.slice(1).map(({ range }) => range)) < BLOCKS_AHEAD)) {
+    while (!isOver && (ahead.length === 0 || countBlocks(ahead.map(({ range }) => range)) < BLOCKS_AHEAD)) {
       const range = await pieces.next(mostBlocksOf(rowsPerBlock))
       isOver = range === null
       if (range === null) return
@@ -64,29 +63,36 @@ export async function takePieces(context: ChainContext, pieces: Pieces, signal: 
       ahead.push({ range, sieved, matched: null })
     }
   }
-  const match = async ({ range, sieved }: Ahead) =>
-    matchPiece(context, { range, sieved: await sieved, wallets, download }, signal)
+  const match = (piece: Ahead) => {
+    const { range, sieved } = piece
+    piece.matched ??= sieved.then(known => matchPiece(context, { range, sieved: known, wallets, download }, signal))
+    piece.matched.catch(() => undefined)
+    return piece.matched
+  }
   let taken: Taken = { blocks: 0, activities: 0 }
-  for (;;) {
-    await fill()
-    const piece = ahead.shift()
-    if (piece === undefined) return taken
-    const matched = await (piece.matched ?? match(piece))
-    const rows = (matched.rows.activities.length + matched.rows.transactions.length) / countBlocks([piece.range])
-    rowsPerBlock = rowsPerBlock === null ? rows : rowsPerBlock + (rows - rowsPerBlock) * WEIGHT
-    // While the database writes this one, the next is made ready.
-    const following = ahead[0]
-    if (following !== undefined) {
-      following.matched = match(following)
-      following.matched.catch(() => undefined)
+  let filling = fill()
+  try {
+    for (;;) {
+      await filling
+      const piece = ahead.shift()
+      if (piece === undefined) return taken
+      // While the database writes this one, the next ones are claimed, fetched and made ready.
+      filling = fill()
+      filling.then(() => ahead[0] && match(ahead[0])).catch(() => undefined)
+      const matched = await match(piece)
+      const rows = (matched.rows.activities.length + matched.rows.transactions.length) / countBlocks([piece.range])
+      rowsPerBlock = rowsPerBlock === null ? rows : rowsPerBlock + (rows - rowsPerBlock) * WEIGHT
+      const activities = await unlessLost(commitPiece(context, matched, settledHeight, signal))
+      if (activities === null) {
+        await pieces.onLost?.(piece.range)
+        continue
+      }
+      taken = { blocks: taken.blocks + countBlocks([piece.range]), activities: taken.activities + activities }
+      await pieces.onPiece(piece.range)
     }
-    const activities = await unlessLost(commitPiece(context, matched, settledHeight, signal))
-    if (activities === null) {
-      await pieces.onLost?.(piece.range)
-      continue
-    }
-    taken = { blocks: taken.blocks + countBlocks([piece.range]), activities: taken.activities + activities }
-    await pieces.onPiece(piece.range)
+  } finally {
+    // What is being claimed has to be known to whoever gives claims back.
+    await filling.catch(() => undefined)
   }
 }
 
