@@ -26,5 +26,6 @@ EXPOSE 9464
 # Alive, not ready: a daemon that waits for its database or its nodes must not be restarted for it.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.HTTP_PORT || 9464) + '/healthz').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "src/main.ts"]
+# The heap as in `npm start`: without these a backfill takes twice the memory.
+ENTRYPOINT ["node", "--max-semi-space-size=16", "--heap-growing-percent=60", "src/main.ts"]
 CMD ["run"]
