@@ -45,11 +45,13 @@ export function createJob({ work, onError, isHeld }: JobOptions, signal: AbortSi
   }
 }
 
+export type Tell = (job: string, error: unknown) => void
+
 /** Tells of the troubles of all jobs: each kind once a minute. */
-export function createTeller({ log, clock }: Pick<ChainContext, 'log' | 'clock'>) {
+export function createTeller({ log, clock }: Pick<ChainContext, 'log' | 'clock'>): Tell {
   /** When each kind was last told. */
   const told = new Map<string, number>()
-  return (job: string, error: unknown): void => {
+  return (job, error) => {
     const code = error instanceof AppError ? error.code : 'INTERNAL'
     const now = clock.monotonic()
     // The database's or the nodes' passing trouble is told by the chains' loops; a job just comes again.

@@ -11,7 +11,7 @@ import { sleep } from '../runtime/sleep.ts'
 import type { ChainContext } from '../steps/context.ts'
 import { onboard } from '../steps/onboard.ts'
 import type { OnboardingCount } from '../store/store.ts'
-import { createTeller } from './job.ts'
+import type { Tell } from './job.ts'
 
 /** A wallet that was linked is taken up within this. */
 const IDLE_MS = 1_000
@@ -22,10 +22,14 @@ const COUNT_EVERY_MS = 15_000
 export type OnboardingState = { readonly chainId: number; readonly count: OnboardingCount | null }
 export type Onboarding = { readonly ended: Promise<void>; readonly state: () => OnboardingState }
 
-/** @param isHeld while it says so, nothing is begun */
-export function startOnboarding(context: ChainContext, isHeld: () => boolean, signal: AbortSignal): Onboarding {
+/** @param isHeld while it says so, nothing is begun. @param tell of troubles, as all jobs do */
+export function startOnboarding(
+  context: ChainContext,
+  isHeld: () => boolean,
+  tell: Tell,
+  signal: AbortSignal,
+): Onboarding {
   const { chain, clock, log, store } = context
-  const tell = createTeller(context)
   const holder = uniqueName()
   let count: OnboardingCount | null = null
   let countDueAt = Number.NEGATIVE_INFINITY

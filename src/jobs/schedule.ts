@@ -71,7 +71,7 @@ export function startJobs(contexts: readonly ChainContext[], signal: AbortSignal
   const watching = contexts.map(context => watchMempool(context, signal))
   const listening = [hear('transactions', [sweepPending]), hear('users', [attribute, compare], registry.hint)]
   const until = AbortSignal.any([signal, stopped.signal])
-  const onboarding = contexts.map(context => startOnboarding(context, isHeld, until))
+  const onboarding = contexts.map(context => startOnboarding(context, isHeld, tell, until))
   // What was overwritten or lost while nobody looked is not left for another minute.
   const begin = async () => {
     while (isHeld() && !until.aborted) await sleep(HELD_PAUSE_MS, until)

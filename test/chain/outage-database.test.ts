@@ -132,6 +132,7 @@ const OUTAGES: readonly Outage[] = [
     what: 'Postgres lets nobody in',
     reason: /lets nobody in/,
     code: 'DB_REJECTED',
+    endsSessions: true,
     async begin() {
       await admin`alter role current_user nologin`
       await terminate()
