@@ -14,7 +14,7 @@ export const MIN_PIECE_BLOCKS = 25
 /** Of a chain about which nothing is known yet. */
 const FIRST_PIECE_BLOCKS = 50
 /** Rows of one piece, about: what is held for a commit, while the next is made ready, has to stay small where blocks are full. */
-const PIECE_ROWS = 4_000
+const PIECE_ROWS = 2_500
 /** Towards the end of a job pieces get smaller, this part of what is left, so that every worker has some until the end. */
 const SHARES = 8
 

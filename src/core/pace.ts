@@ -75,17 +75,3 @@ export function speedUp(pace: Pace, limits: PaceLimits, now: number): Pace {
   if (isForgotten && atOnce === limits.atOnce) return initialPace(limits, now)
   return { perSecond, atOnce, refusedAt: pace.refusedAt, changedAt: now }
 }
-
-/** Work that can wait has this many under way at least, and more for each millisecond that an answer is on its way. */
-const LEAST_AT_ONCE = 4
-const TAKEN_IN_PER_MS = 2
-
-/**
- * How many requests of work that can wait are worth having under way. An endpoint that answers within a millisecond or two gives as much as
- * can be taken in with a few; more of them would lie here, in memory, and everything else that this process waits for comes after them.
- *
- * @param quickestMs the shortest answer lately: what it takes when nothing else has to be waited for; null: not known
- */
-export function usefulAtOnce(quickestMs: number | null): number {
-  return quickestMs === null ? Number.POSITIVE_INFINITY : LEAST_AT_ONCE + Math.ceil(quickestMs * TAKEN_IN_PER_MS)
-}

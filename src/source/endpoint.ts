@@ -111,16 +111,14 @@ export function createEndpoint(options: EndpointOptions, clock: Clock): Endpoint
     async request(method, params, { priority, signal } = { priority: 'live', signal: NEVER }) {
       await limiter.enter(priority, signal)
       const started = clock.monotonic()
-      let tookMs: number | null = null
       try {
         const answer = await wire.request(method, params)
-        tookMs = clock.monotonic() - started
-        standing.noteLatency(tookMs)
+        standing.noteLatency(clock.monotonic() - started)
         return answer
       } catch (error) {
         throw fail(method, params, error)
       } finally {
-        limiter.leave(tookMs)
+        limiter.leave()
       }
     },
     async subscribe(params, onData, onEnd) {

@@ -6,7 +6,7 @@
  */
 
 import type { Priority } from '../core/budget.ts'
-import { initialPace, type Pace, type PaceLimits, slowDown, speedUp, usefulAtOnce } from '../core/pace.ts'
+import { initialPace, type Pace, type PaceLimits, slowDown, speedUp } from '../core/pace.ts'
 import { AppError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { sleep } from '../runtime/sleep.ts'
@@ -14,14 +14,12 @@ import { sleep } from '../runtime/sleep.ts'
 /** What may be sent at once after a pause, in seconds of the pace: providers count by the second. */
 const BURST_SECONDS = 0.25
 const RATE_WINDOW_MS = 1_000
-/** For so long, and once more, the quickest answer is remembered. */
-const QUICKEST_WINDOW_MS = 10_000
 
 export type Limiter = {
   /** Waits for its turn. @throws AppError ABORTED */
   enter(priority: Priority, signal: AbortSignal): Promise<void>
-  /** What entered has its answer, or has failed. @param tookMs how long the answer took; null: it failed */
-  leave(tookMs: number | null): void
+  /** What entered has its answer, or has failed. */
+  leave(): void
   /** The endpoint said "too many requests". */
   refused(): void
   readonly pace: Pace
@@ -39,20 +37,6 @@ export function createLimiter(limits: PaceLimits, clock: Clock, onSend: () => vo
   let sent: number[] = []
   let waiters: Waiter[] = []
   let pumping: Promise<void> | null = null
-  let quickest: { now: number | null; before: number | null; since: number } = { now: null, before: null, since: 0 }
-
-  const noteAnswer = (tookMs: number) => {
-    const now = clock.monotonic()
-    if (now - quickest.since >= QUICKEST_WINDOW_MS) quickest = { now: null, before: quickest.now, since: now }
-    if (quickest.now === null || tookMs < quickest.now) quickest.now = tookMs
-  }
-
-  /** Whether there is room for another one. */
-  const hasRoom = (priority: Priority) => {
-    if (priority === 'live') return underWay < pace.atOnce
-    const known = [quickest.now, quickest.before].filter(ms => ms !== null)
-    return underWay < Math.min(pace.atOnce, usefulAtOnce(known.length === 0 ? null : Math.min(...known)))
-  }
 
   /** Requests a second that were sent lately. */
   const measured = () => {
@@ -83,7 +67,7 @@ export function createLimiter(limits: PaceLimits, clock: Clock, onSend: () => vo
 
   /** Lets waiters in while there is room; waits for the rate, but not for room: whoever leaves comes by here again. */
   const pump = async () => {
-    for (let waiter = next(); waiter !== undefined && hasRoom(waiter.priority); waiter = next()) {
+    for (let waiter = next(); waiter !== undefined && underWay < pace.atOnce; waiter = next()) {
       const ms = waitMs()
       if (ms > 0) {
         await sleep(ms)
@@ -97,15 +81,14 @@ export function createLimiter(limits: PaceLimits, clock: Clock, onSend: () => vo
   const wake = () => {
     pumping ??= pump().finally(() => {
       pumping = null
-      const waiter = next()
-      if (waiter !== undefined && hasRoom(waiter.priority)) wake()
+      if (waiters.length > 0 && underWay < pace.atOnce) wake()
     })
   }
 
   return {
     async enter(priority, signal) {
       if (signal.aborted) throw aborted()
-      if (waiters.length === 0 && hasRoom(priority) && waitMs() === 0) {
+      if (waiters.length === 0 && underWay < pace.atOnce && waitMs() === 0) {
         send()
         return
       }
@@ -124,9 +107,8 @@ export function createLimiter(limits: PaceLimits, clock: Clock, onSend: () => vo
         signal.removeEventListener('abort', onAbort)
       }
     },
-    leave(tookMs) {
+    leave() {
       underWay -= 1
-      if (tookMs !== null) noteAnswer(tookMs)
       pace = speedUp(pace, limits, clock.monotonic())
       if (waiters.length > 0) wake()
     },

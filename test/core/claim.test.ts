@@ -105,7 +105,7 @@ describe('the choice of a piece', () => {
     ['of a chain that nothing is known of yet', null, 50],
     ['of blocks without rows', 0, 200],
     ['of blocks with a row in a hundred', 0.01, 200],
-    ['of blocks with many rows', 40, 100],
+    ['of blocks with many rows', 25, 100],
     ['of blocks that are fuller than any', 5_000, 25],
   ])('has as many blocks as give some number of rows: %s', (_what, rowsPerBlock, most) => {
     expect(mostBlocksOf(rowsPerBlock)).toBe(most)

@@ -1,4 +1,3 @@
-import { setImmediate as settled } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { Priority } from '../../../src/core/budget.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
@@ -17,7 +16,7 @@ describe('the gate in front of an endpoint', () => {
     await Promise.all([limiter.enter('live', NEVER), limiter.enter('live', NEVER)])
     const third = limiter.enter('live', NEVER)
     expect([sent(), limiter.underWay, limiter.waiting]).toEqual([2, 2, 1])
-    limiter.leave(null)
+    limiter.leave()
     await third
     expect([sent(), limiter.underWay, limiter.waiting]).toEqual([3, 2, 0])
   })
@@ -29,36 +28,12 @@ describe('the gate in front of an endpoint', () => {
     const wait = async (priority: Priority, name: string) => {
       await limiter.enter(priority, NEVER)
       order.push(name)
-      limiter.leave(null)
+      limiter.leave()
     }
     const waiting = [wait('backfill', 'old'), wait('backfill', 'older'), wait('live', 'new'), wait('live', 'newer')]
-    limiter.leave(null)
+    limiter.leave()
     await Promise.all(waiting)
     expect(order).toEqual(['new', 'newer', 'old', 'older'])
-  })
-
-  test('lets a backfill have as few under way as a quick endpoint needs, and live questions as many as there may be', async () => {
-    const { limiter } = open({ atOnce: 16 })
-    const begin = async (priority: Priority, count: number) => {
-      for (let index = 0; index < count; index += 1) void limiter.enter(priority, NEVER)
-      await settled()
-      return limiter.underWay
-    }
-    expect(await begin('backfill', 20), 'before anything is known of it').toBe(16)
-    for (let index = 0; index < 16; index += 1) limiter.leave(1)
-    await settled()
-    expect([limiter.underWay, limiter.waiting]).toEqual([4, 0])
-    expect(await begin('backfill', 20)).toBe(6)
-    expect(await begin('live', 3)).toBe(9)
-  })
-
-  test('has as many of a backfill under way as there may be where answers take long', async () => {
-    const { limiter } = open({ atOnce: 16 })
-    await limiter.enter('backfill', NEVER)
-    limiter.leave(50)
-    for (let index = 0; index < 20; index += 1) void limiter.enter('backfill', NEVER)
-    await settled()
-    expect([limiter.underWay, limiter.waiting]).toEqual([16, 4])
   })
 
   test('gives up whoever waits when the daemon stops, and nobody else', async () => {
@@ -69,7 +44,7 @@ describe('the gate in front of an endpoint', () => {
     const patient = limiter.enter('live', NEVER)
     stop.abort()
     await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' })
-    limiter.leave(null)
+    limiter.leave()
     await patient
     await expect(limiter.enter('live', stop.signal)).rejects.toMatchObject({ code: 'ABORTED' })
     expect(limiter.waiting).toBe(0)
