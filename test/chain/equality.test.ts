@@ -157,7 +157,7 @@ describe('daemon, backfill and oracle agree', () => {
 })
 
 describe('after reorgs of every depth up to finality', () => {
-  const REORG_SEEDS = [101, 102]
+  const REORG_SEEDS = [101, 102, 103, 104].slice(0, SEEDS > 10 ? 4 : 2)
   for (const seed of REORG_SEEDS) {
     test(`seed ${seed}: the same transactions at other heights, with the daemon running and stopped`, async () => {
       const world = await openWorld(seed, seed % 2 === 0 ? 'mainnet' : 'sepolia')
