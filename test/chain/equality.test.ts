@@ -15,7 +15,7 @@ import { readRows } from '../../src/verify/read.ts'
 import { diffRows } from '../../src/verify/rows.ts'
 
 const FIRST_SEED = Number(process.env['SEED'] ?? 1)
-const SEEDS = Number(process.env['SEEDS'] ?? 10)
+const SEEDS = Number(process.env['SEEDS'] ?? 20)
 const TRANSACTIONS = 220
 /** More than the blocks that are not final, so that a backfill reaches everything. */
 const BLOCKS_TO_FINALITY = 70
@@ -157,7 +157,7 @@ describe('daemon, backfill and oracle agree', () => {
 })
 
 describe('after reorgs of every depth up to finality', () => {
-  const REORG_SEEDS = [101, 102, 103, 104].slice(0, SEEDS > 10 ? 4 : 2)
+  const REORG_SEEDS = [101, 102, 103, 104]
   for (const seed of REORG_SEEDS) {
     test(`seed ${seed}: the same transactions at other heights, with the daemon running and stopped`, async () => {
       const world = await openWorld(seed, seed % 2 === 0 ? 'mainnet' : 'sepolia')
